@@ -1,0 +1,111 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Clock } from './clock.js';
+
+/** Why a physical attempt was made. All but the first draw from the budget. */
+export type AttemptKind = 'first' | 'retry' | 'hedge' | 'fallback' | 'split';
+
+/** One physical attempt, as it is written into the ledger and reported. */
+export interface Attempt {
+  readonly kind: AttemptKind;
+  readonly target: string;
+  readonly ms: number;
+  readonly outcome: 'ok' | 'failed' | 'aborted';
+}
+
+/** The attempts of one logical call over all its layers, so that nested retries do not multiply. */
+export interface AttemptLedger {
+  /** The most attempts that this call may make, whoever makes them. */
+  readonly limit: number;
+  /** Attempts begun so far. */
+  readonly used: number;
+  /** The finished attempts, oldest first; never more than `limit`. */
+  readonly attempts: readonly Attempt[];
+  /** Takes one attempt, or says no when the limit is reached. */
+  begin(): boolean;
+  record(attempt: Attempt): void;
+}
+
+/** What retries, hedges, fallbacks and splits of many calls share, so that trouble is not multiplied by trying again. */
+export interface AttemptBudget {
+  /** A first attempt was made: earns a fraction of an extra one. */
+  deposit(): void;
+  /** Takes one extra attempt, or says no when too few have been earned. */
+  withdraw(): boolean;
+}
+
+/** What every layer of one call knows: who asks, how long there is, what has been tried. */
+export interface CallContext {
+  readonly tenant?: string | undefined;
+  /** Aborted when nobody wants the answer any more. */
+  readonly signal?: AbortSignal | undefined;
+  /** The instant on the clock's monotonic scale, in milliseconds, after which the answer is worth nothing. */
+  readonly deadline?: number | undefined;
+  readonly ledger: AttemptLedger;
+  readonly budget?: AttemptBudget | undefined;
+  /** For traces: bounded by whoever sets them. */
+  readonly attributes: Readonly<Record<string, string | number | boolean>>;
+}
+
+const storage = new AsyncLocalStorage<CallContext>();
+
+/** The context of the call that is running, if any. Cost: one read of AsyncLocalStorage. */
+export function currentContext(): CallContext | undefined {
+  return storage.getStore();
+}
+
+/**
+ * Runs `work` in a context made from the current one: the tenant, ledger and budget are inherited unless given, the
+ * attributes are merged, the signal is aborted with either signal, and the earlier deadline counts.
+ */
+export function runInContext<T>(context: Partial<CallContext>, work: () => T): T {
+  const outer = storage.getStore();
+  return storage.run(
+    {
+      tenant: context.tenant ?? outer?.tenant,
+      signal: joinSignals(outer?.signal, context.signal),
+      deadline: earlier(outer?.deadline, context.deadline),
+      ledger: context.ledger ?? outer?.ledger ?? createLedger(),
+      budget: context.budget ?? outer?.budget,
+      attributes: { ...outer?.attributes, ...context.attributes },
+    },
+    work,
+  );
+}
+
+/** Milliseconds until the running call's deadline: Infinity without one, never below 0. */
+export function remainingMs(clock: Clock): number {
+  const deadline = currentContext()?.deadline;
+  return deadline === undefined ? Number.POSITIVE_INFINITY : Math.max(0, deadline - clock.now());
+}
+
+/** @param limit 16 allows a handful of backends a handful of tries each and stops a loop */
+export function createLedger(limit = 16): AttemptLedger {
+  const attempts: Attempt[] = [];
+  let used = 0;
+  return {
+    limit,
+    attempts,
+    get used() {
+      return used;
+    },
+    begin() {
+      if (used >= limit) return false;
+      used++;
+      return true;
+    },
+    record(attempt) {
+      if (attempts.length < limit) attempts.push(attempt);
+    },
+  };
+}
+
+/** A signal that is aborted with the first of those given; undefined when none is. */
+export function joinSignals(...signals: readonly (AbortSignal | undefined)[]): AbortSignal | undefined {
+  const distinct = [...new Set(signals.filter((signal) => signal !== undefined))];
+  return distinct.length > 1 ? AbortSignal.any(distinct) : distinct[0];
+}
+
+function earlier(left: number | undefined, right: number | undefined): number | undefined {
+  if (left === undefined || right === undefined) return left ?? right;
+  return Math.min(left, right);
+}

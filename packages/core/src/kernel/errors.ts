@@ -1,0 +1,43 @@
+/**
+ * Every code that a WarmpathError can carry, with what it means. Codes are stable: callers may switch on them, and
+ * `docs/errors.md` has an entry for each, which a test proves.
+ */
+export const errorCodes = {
+  WP_BAD_OPTION: 'An option has a value that its rule does not allow, or a name that does not exist.',
+  WP_BAD_KEY: 'A value has no canonical form and so cannot be part of a cache key.',
+  WP_TENANT_REQUIRED: 'A cache that keeps tenants apart was called without a tenant.',
+  WP_DEADLINE: 'The time allowed for a call ran out.',
+  WP_CLOSED: 'Something was used after it had been closed.',
+  WP_OVERLOADED: 'A queue or buffer is at its limit.',
+  WP_BATCH_MISMATCH: 'A batch function did not return one result for each item.',
+  WP_ITEM_TOO_LARGE: 'One item alone is over a limit of the batch.',
+  WP_NO_BACKEND: 'No backend can take the request.',
+  WP_MODEL_REQUEST: 'A model server refused the request or could not be reached.',
+  WP_MODEL_RESPONSE: 'A model server answered with something that is not of its protocol.',
+  WP_STREAM_INCOMPLETE: 'A stream ended before it was complete.',
+  WP_MODULE_MISSING: 'A decorated method ran in a process that has no WarmpathModule.',
+} as const;
+
+export type WarmpathErrorCode = keyof typeof errorCodes;
+
+/** The numbers and names that explain an error, safe to log: they never hold keys, prompts or credentials. */
+export type ErrorDetails = Readonly<Record<string, unknown>>;
+
+/** A broken promise: a bad option, a dead store, a bad payload. A refusal (rate limited, queue full) is a value instead. */
+export class WarmpathError extends Error {
+  override readonly name: string = 'WarmpathError';
+  readonly code: WarmpathErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: WarmpathErrorCode, message: string, options: { details?: ErrorDetails; cause?: unknown } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+/** True for a WarmpathError, also one made by another copy of this package in the same process. */
+export function isWarmpathError(error: unknown, code?: WarmpathErrorCode): error is WarmpathError {
+  if (!(error instanceof Error && error.name === 'WarmpathError' && 'code' in error)) return false;
+  return code === undefined || error.code === code;
+}

@@ -1,0 +1,19 @@
+export { abortReason, deadlineError, type LinkedAbort, linkAbort, untilAborted, wait } from './abort.js';
+export { ambientRules, badOption, checkOptions, type Rule, type Rules, rule } from './check.js';
+export { type Clock, systemClock, type Timer } from './clock.js';
+export {
+  type Attempt,
+  type AttemptBudget,
+  type AttemptKind,
+  type AttemptLedger,
+  type CallContext,
+  createLedger,
+  currentContext,
+  joinSignals,
+  remainingMs,
+  runInContext,
+} from './context.js';
+export { type Duration, durationMs, parseDuration } from './duration.js';
+export { type ErrorDetails, errorCodes, isWarmpathError, WarmpathError, type WarmpathErrorCode } from './errors.js';
+export { canonicalKey, digestKey } from './key.js';
+export { type Random, seededRandom, systemRandom } from './random.js';
