@@ -1,1 +1,83 @@
-export {};
+export {
+  type Batcher,
+  type BatcherEvent,
+  type BatcherOptions,
+  type BatchFunction,
+  createBatcher,
+} from './batcher/index.js';
+export {
+  type Cache,
+  type CacheCall,
+  type CachedStream,
+  type CacheEvent,
+  type CacheLevel,
+  type CacheOptions,
+  type CacheResult,
+  type CacheStore,
+  type Computation,
+  createCache,
+  type KeyvLike,
+  keyvStore,
+  type StoredEntry,
+  type StreamCall,
+} from './cache/index.js';
+export type { AnswerLayer, Chat, ChatBackend, ChatOptions, StreamedAnswer } from './create-chat.js';
+export { createWarmpath, type Warmpath, type WarmpathOptions } from './create-warmpath.js';
+export type { ModelEvent, WarmpathEvent } from './events.js';
+export {
+  type CallContext,
+  type Clock,
+  currentContext,
+  type Duration,
+  isWarmpathError,
+  type Problem,
+  problemOf,
+  type Random,
+  runInContext,
+  seededRandom,
+  WarmpathError,
+  type WarmpathErrorCode,
+} from './kernel/index.js';
+export {
+  createLimiter,
+  type Decision,
+  type Limiter,
+  type LimiterEvent,
+  type LimiterOptions,
+  rateLimitHeaders,
+} from './limiter/index.js';
+export {
+  type ChatAnswer,
+  type ChatChunk,
+  type ChatMessage,
+  type ChatModel,
+  type ChatRequest,
+  type Citation,
+  extractive,
+  type Passage,
+} from './models/index.js';
+export {
+  type AttemptCall,
+  type FallbackEvent,
+  nonRetryable,
+  type RetryEvent,
+  type RetryOptions,
+  retry,
+  withFallback,
+} from './retry/index.js';
+export {
+  createSelector,
+  type Ranking,
+  type Selector,
+  type SelectorEvent,
+  type SelectorOptions,
+} from './selector/index.js';
+export {
+  encodeSse,
+  meterStream,
+  respondWithEvents,
+  responseSignal,
+  type SseEvent,
+  type StreamEnd,
+} from './streaming/index.js';
+export type { PerformanceSnapshot } from './telemetry/index.js';

@@ -1,11 +1,13 @@
-import type { Clock } from './clock.js';
+import { type Clock, systemClock } from './clock.js';
 import { WarmpathError } from './errors.js';
 
 /** The reason of an aborted signal, always as an Error, so that it can be thrown as it is. */
 export function abortReason(signal: AbortSignal): Error {
-  return signal.reason instanceof Error
-    ? signal.reason
-    : new DOMException(String(signal.reason ?? 'Aborted'), 'AbortError');
+  const reason: unknown = signal.reason;
+  if (reason instanceof Error) return reason;
+  // An object may refuse to become text, and this runs in listeners, where throwing would end the process.
+  const message = reason === null || typeof reason === 'object' ? 'Aborted' : String(reason);
+  return new DOMException(message, { name: 'AbortError', cause: reason });
 }
 
 /**
@@ -52,7 +54,7 @@ export function wait(clock: Clock, delayMs: number, signal?: AbortSignal): Promi
   });
 }
 
-/** A signal that follows its parents and can be aborted by its owner as well. */
+/** A signal that follows its parents and can be aborted by its owner as well. Once aborted it has let go of everything. */
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason?: unknown): void;
@@ -61,7 +63,8 @@ export interface LinkedAbort {
 }
 
 /**
- * A controller that is aborted with the first of its parents, or with `WP_DEADLINE` once `timeoutMs` has passed.
+ * A controller that is aborted with the first of its parents, or with `WP_DEADLINE` once `timeoutMs` has passed (never,
+ * when that is Infinity or undefined).
  * @param what names the work in the deadline's error, as in "The answer of model 'x'"
  */
 export function linkAbort(options: {
@@ -70,30 +73,31 @@ export function linkAbort(options: {
   clock?: Clock;
   what?: string;
 }): LinkedAbort {
-  const { parents = [], timeoutMs, clock, what = 'The call' } = options;
+  const { parents = [], timeoutMs = Number.POSITIVE_INFINITY, clock = systemClock, what = 'The call' } = options;
   const controller = new AbortController();
   const undo: (() => void)[] = [];
+  const release = (): void => {
+    for (const step of undo.splice(0)) step();
+  };
+  const abort = (reason?: unknown): void => {
+    release();
+    controller.abort(reason);
+  };
   for (const parent of parents) {
     if (!parent) continue;
     if (parent.aborted) {
-      controller.abort(parent.reason);
+      abort(parent.reason);
       break;
     }
-    const follow = (): void => controller.abort(parent.reason);
+    const follow = (): void => abort(parent.reason);
     parent.addEventListener('abort', follow, { once: true });
     undo.push(() => parent.removeEventListener('abort', follow));
   }
-  if (timeoutMs !== undefined && clock && !controller.signal.aborted) {
-    const timer = clock.schedule(timeoutMs, () => controller.abort(deadlineError(what, timeoutMs)));
+  if (Number.isFinite(timeoutMs) && !controller.signal.aborted) {
+    const timer = clock.schedule(timeoutMs, () => abort(deadlineError(what, timeoutMs)));
     undo.push(() => timer.cancel());
   }
-  return {
-    signal: controller.signal,
-    abort: (reason) => controller.abort(reason),
-    release: () => {
-      for (const step of undo.splice(0)) step();
-    },
-  };
+  return { signal: controller.signal, abort, release };
 }
 
 export function deadlineError(what: string, timeoutMs: number): WarmpathError {

@@ -24,7 +24,7 @@ export function checkOptions<Options extends object>(
   options: Options | undefined,
   rules: Rules<Options>,
 ): void {
-  if (options === null || (options !== undefined && typeof options !== 'object')) {
+  if (options !== undefined && !rule.object.allows(options)) {
     throw badOption(where, 'options', 'an object', options);
   }
   const given = (options ?? {}) as Readonly<Record<string, unknown>>;
@@ -35,25 +35,27 @@ export function checkOptions<Options extends object>(
   for (const [name, rule] of Object.entries(known)) {
     const value = given[name];
     if (value === undefined && !rule.required) continue;
-    if (!rule.allows(value)) throw badOption(where, name, rule.text, rule.secret ? hidden : value);
+    if (!rule.allows(value)) throw badOption(where, name, rule.text, value, rule.secret);
   }
 }
 
-/** The one form of a refused option; for rules that span several options, which `checkOptions` cannot see. */
-export function badOption(where: string, name: string, rule: string, value: unknown): WarmpathError {
-  const got = value === hidden ? 'a hidden value' : `${printed(value)} (${typeName(value)})`;
+/**
+ * The one form of a refused option; for rules that span several options, which `checkOptions` cannot see.
+ * @param secret prints the type of the value, never the value
+ */
+export function badOption(where: string, name: string, rule: string, value: unknown, secret = false): WarmpathError {
+  const got = `${secret && value !== undefined ? 'a hidden value' : printed(value)} (${typeName(value)})`;
   return new WarmpathError('WP_BAD_OPTION', `${where}: option '${name}' must be ${rule}, got ${got}.`, {
     details: { where, option: name, rule, type: typeName(value) },
   });
 }
 
-const hidden = Symbol('hidden');
-
 function unknownOption(where: string, name: string, known: readonly string[]): WarmpathError {
-  const near = known.find((option) => option.toLowerCase() === name.toLowerCase() || distance(option, name) <= 2);
-  const hint = near ? `did you mean '${near}'?` : `it takes ${known.map((option) => `'${option}'`).join(', ')}.`;
-  return new WarmpathError('WP_BAD_OPTION', `${where}: there is no option '${name}'; ${hint}`, {
-    details: { where, option: name, known },
+  const near = nearest(name, known);
+  const all = known.length > 0 ? known.map((option) => `'${option}'`).join(', ') : 'none';
+  const hint = near ? `did you mean '${near}'?` : `it takes ${all}.`;
+  return new WarmpathError('WP_BAD_OPTION', `${where}: there is no option '${shortened(name)}'; ${hint}`, {
+    details: { where, option: shortened(name), known },
   });
 }
 
@@ -118,7 +120,8 @@ export const rule = {
   arrayOf(item: Rule, min = 0): Rule {
     return {
       text: `a list${min > 0 ? ` of ${min} or more` : ''}, each ${item.text}`,
-      allows: (value) => Array.isArray(value) && value.length >= min && value.every(item.allows),
+      allows: (value) => Array.isArray(value) && value.length >= min && value.every((each) => item.allows(each)),
+      ...(item.secret ? { secret: true } : {}),
     };
   },
   either(first: Rule, second: Rule): Rule {
@@ -152,15 +155,27 @@ function isHttpUrl(value: unknown): boolean {
 const longestPrint = 60;
 
 function printed(value: unknown): string {
-  if (typeof value === 'string') return `'${shortened(value)}'`;
+  if (typeof value === 'string') return `'${shortened(masked(value))}'`;
   if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'function') return value.name || 'anonymous';
+  if (typeof value === 'function') return typeof value.name === 'string' && value.name ? value.name : 'anonymous';
   if (typeof value !== 'object' || value === null) return Object.is(value, -0) ? '-0' : String(value);
   try {
-    return shortened(JSON.stringify(value) ?? Object.prototype.toString.call(value));
+    return shortened(masked(JSON.stringify(value, withoutSecrets) ?? Object.prototype.toString.call(value)));
   } catch {
     return Object.prototype.toString.call(value); // cyclic, or with a bigint inside
   }
+}
+
+const secretName = /key|token|secret|passw|credential|authorization/i;
+
+/** Options are refused as a whole too, with the credentials of a model inside: texts under such names stay out. */
+function withoutSecrets(name: string, value: unknown): unknown {
+  return typeof value === 'string' && secretName.test(name) ? '(hidden)' : value;
+}
+
+/** The same for the user and password of an address. */
+function masked(text: string): string {
+  return text.replace(/\/\/[^\s/?#"]*@/g, '//(hidden)@');
 }
 
 function shortened(text: string): string {
@@ -171,8 +186,20 @@ function typeName(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
   if (typeof value !== 'object') return typeof value;
-  const name = value.constructor?.name;
-  return name && name !== 'Object' ? name : 'object';
+  const name: unknown = value.constructor?.name;
+  return typeof name === 'string' && name && name !== 'Object' ? name : 'object';
+}
+
+/** The option that a wrong name was meant to be: at most two slips away, and fewer for short names. */
+function nearest(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let fewest = Math.min(2, Math.floor(name.length / 2)) + 1;
+  for (const option of known) {
+    if (Math.abs(option.length - name.length) >= fewest) continue; // also keeps a very long name cheap
+    const slips = distance(option.toLowerCase(), name.toLowerCase());
+    if (slips < fewest) [best, fewest] = [option, slips];
+  }
+  return best;
 }
 
 /** Levenshtein distance by the two-row method, for "did you mean". */

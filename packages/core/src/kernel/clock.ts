@@ -5,7 +5,7 @@ export interface Clock {
   /** Milliseconds since 1970, which may jump: only for what people or other machines read. */
   wall(): number;
   /**
-   * Runs `run` once, `delayMs` from now; a delay of any length is kept exactly.
+   * Runs `run` once, `delayMs` from now at the earliest: what is due then is really due. Any length of delay is kept.
    * A `background` timer (housekeeping) does not keep the process alive; any other does, since somebody waits for it.
    */
   schedule(delayMs: number, run: () => void, options?: { background?: boolean }): Timer;
@@ -16,7 +16,7 @@ export interface Timer {
   cancel(): void;
 }
 
-/** The runtime's timers fire at once when the delay does not fit 32 bits, so longer ones go in legs of this size. */
+/** The runtime's timers fire at once when the delay does not fit 31 bits, so longer ones go in legs of this size. */
 const longestLegMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
@@ -25,13 +25,15 @@ export const systemClock: Clock = {
   schedule(delayMs, run, { background = false } = {}) {
     const dueAt = performance.now() + delayMs;
     let handle: NodeJS.Timeout;
-    const arm = (leftMs: number): void => {
-      const last = leftMs <= longestLegMs;
-      const next = last ? run : () => arm(dueAt - performance.now());
-      handle = setTimeout(next, last ? leftMs : longestLegMs);
+    // The runtime cuts fractions off delays and counts from the start of its turn, so its timers may ring up to a
+    // millisecond early: one that does is set again for the rest, as is one that has only come to the end of a leg.
+    const ring = (): void => (performance.now() < dueAt ? arm() : run());
+    const arm = (): void => {
+      const leftMs = Math.ceil(dueAt - performance.now());
+      handle = setTimeout(ring, Math.min(Math.max(leftMs, 1), longestLegMs));
       if (background) handle.unref();
     };
-    arm(delayMs);
+    arm();
     return { cancel: () => clearTimeout(handle) };
   },
 };

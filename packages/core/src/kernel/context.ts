@@ -72,6 +72,25 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
   );
 }
 
+/**
+ * Runs work that several callers wait for: it keeps the tenant, ledger and budget of the caller who began it, but obeys
+ * `signal` alone, so that neither that caller's leaving nor that caller's deadline ends it for the others.
+ */
+export function runShared<T>(signal: AbortSignal, work: () => T): T {
+  const outer = storage.getStore();
+  return storage.run(
+    {
+      tenant: outer?.tenant,
+      signal,
+      deadline: undefined,
+      ledger: outer?.ledger ?? createLedger(),
+      budget: outer?.budget,
+      attributes: outer?.attributes ?? {},
+    },
+    work,
+  );
+}
+
 /** Milliseconds until the running call's deadline: Infinity without one, never below 0. */
 export function remainingMs(clock: Clock): number {
   const deadline = currentContext()?.deadline;

@@ -11,7 +11,9 @@ export function parseDuration(value: unknown): number | undefined {
   if (typeof value !== 'string') return undefined;
   const match = pattern.exec(value);
   if (!match) return undefined;
-  return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+  const ms = Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+  if (!Number.isFinite(ms)) return undefined;
+  return Number.isInteger(ms) ? ms : Number(ms.toPrecision(15)); // 1.001 * 1000 is 1000.9999999999999
 }
 
 /** The milliseconds of a duration that an option check has let through. */

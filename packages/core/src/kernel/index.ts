@@ -12,8 +12,10 @@ export {
   joinSignals,
   remainingMs,
   runInContext,
+  runShared,
 } from './context.js';
 export { type Duration, durationMs, parseDuration } from './duration.js';
 export { type ErrorDetails, errorCodes, isWarmpathError, WarmpathError, type WarmpathErrorCode } from './errors.js';
 export { canonicalKey, digestKey } from './key.js';
+export { type Problem, problemOf } from './problem.js';
 export { type Random, seededRandom, systemRandom } from './random.js';

@@ -1,15 +1,21 @@
 import { hash } from 'node:crypto';
+import { types } from 'node:util';
 import { WarmpathError } from './errors.js';
 
 /** Deeper than any request; reached only by a value that contains itself. */
 const deepest = 256;
 
+/** How much of a property's name a refusal prints. */
+const longestName = 40;
+
 /**
  * One string for each value, and one value for each string: equal data gives equal keys whatever the order of properties,
  * and no two different values share a key. Map, Set, Date, RegExp, URL, bigint, -0, NaN, undefined, holes and each kind
  * of typed array are kept apart (a Buffer is its Uint8Array). Text is written with its length before it, never escaped.
- * Cost: linear in the data, plus the sorting of property names.
- * @throws WarmpathError `WP_BAD_KEY` for functions, symbols, instances of classes and cycles, naming the place
+ * Data is what is enumerable: of a typed array its bytes, of a RegExp its source and flags, of an object its own
+ * properties, whether its prototype is Object's or null. Cost: linear in the data, plus the sorting of property names.
+ * @throws WarmpathError `WP_BAD_KEY` naming the place, for what has no such form: functions, symbols, instances of
+ *   classes (also of those that extend Array, Map and the like), lists or Maps with properties of their own, cycles
  */
 export function canonicalKey(value: unknown): string {
   return encode(value, new Path());
@@ -41,7 +47,7 @@ class Path {
   }
 
   toString(): string {
-    return `key${this.#steps.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('')}`;
+    return `key${this.#steps.map((step) => (typeof step === 'number' ? `[${step}]` : `.${shortened(step)}`)).join('')}`;
   }
 }
 
@@ -60,9 +66,9 @@ function encode(value: unknown, path: Path): string {
     case 'object':
       return value === null ? 'z' : encodeObject(value, path);
     case 'function':
-      throw refused(path, `is the function '${value.name || 'anonymous'}'`, 'Pass a name instead');
+      throw refused(path, `is the function '${nameOf(value) || 'anonymous'}'`, 'Pass a name instead');
     default:
-      throw refused(path, `is the symbol '${String(value)}'`, 'Pass a string instead');
+      throw refused(path, `is the symbol '${shortened(String(value))}'`, 'Pass a string instead');
   }
 }
 
@@ -74,27 +80,58 @@ function encodeText(text: string): string {
 }
 
 function encodeObject(value: object, path: Path): string {
-  if (Array.isArray(value)) return encodeArray(value, path);
-  const prototype = Object.getPrototypeOf(value);
+  const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) return encodeRecord(value, path);
-  if (value instanceof Date) return `d${value.getTime()};`;
-  if (value instanceof Map) return encodeMap(value, path);
-  if (value instanceof Set) return encodeSet(value, path);
-  if (ArrayBuffer.isView(value)) return encodeBytes(viewName(value), value.buffer, value.byteOffset, value.byteLength);
-  if (value instanceof ArrayBuffer) return encodeBytes('ArrayBuffer', value, 0, value.byteLength);
-  if (value instanceof RegExp) return `r${encodeText(value.source)}${encodeText(value.flags)}`;
-  if (value instanceof URL) return `l${encodeText(value.href)}`;
-  const name = value.constructor?.name || 'an unnamed class';
+  // The kind is asked of the value itself and of its prototype: a class that extends Map has data that a Map has not.
+  if (Array.isArray(value) && prototype === Array.prototype) return encodeArray(value, path);
+  if (ArrayBuffer.isView(value)) {
+    const name = viewName(value, prototype);
+    if (name) return encodeBytes(name, value.buffer, value.byteOffset, value.byteLength, path);
+  } else {
+    if (types.isArrayBuffer(value) && prototype === ArrayBuffer.prototype)
+      return encodeBytes('ArrayBuffer', value, 0, value.byteLength, path);
+    const text = encodeBuiltin(value, prototype, path);
+    if (text !== undefined) {
+      refuseExtras(value, 0, path);
+      return text;
+    }
+  }
+  const name = nameOf(value.constructor) || 'an unnamed class';
   throw refused(path, `is an instance of ${name}`, 'Pass its data as a plain object');
+}
+
+function encodeBuiltin(value: object, prototype: unknown, path: Path): string | undefined {
+  if (types.isDate(value) && prototype === Date.prototype) return `d${value.getTime()};`;
+  if (types.isMap(value) && prototype === Map.prototype) return encodeMap(value, path);
+  if (types.isSet(value) && prototype === Set.prototype) return encodeSet(value, path);
+  if (types.isRegExp(value) && prototype === RegExp.prototype)
+    return `r${encodeText(value.source)}${encodeText(value.flags)}`;
+  if (value instanceof URL && prototype === URL.prototype) return `l${encodeText(value.href)}`;
+  return undefined;
+}
+
+/** What somebody has hung onto a list or a Map is data that its form does not show: two would share a key. */
+function refuseExtras(value: object, items: number, path: Path): void {
+  const names: readonly PropertyKey[] = [...Object.keys(value).slice(items), ...Object.getOwnPropertySymbols(value)];
+  if (names.length === 0) return;
+  const name = shortened(String(names[0]));
+  throw refused(path, `has the property '${name}' beside its items`, 'Pass a plain object that holds both');
 }
 
 function encodeArray(values: readonly unknown[], path: Path): string {
   let text = `a${values.length}[`;
+  let items = 0;
   for (let index = 0; index < values.length; index++) {
+    if (!Object.hasOwn(values, index)) {
+      text += 'u';
+      continue;
+    }
+    items++;
     path.enter(index);
-    text += index in values ? encode(values[index], path) : 'h';
+    text += encode(values[index], path);
     path.leave();
   }
+  refuseExtras(values, items, path);
   return `${text}]`;
 }
 
@@ -125,12 +162,29 @@ function encodeSet(set: ReadonlySet<unknown>, path: Path): string {
   return `e${set.size}{${members.join('')}}`;
 }
 
-function encodeBytes(name: string, buffer: ArrayBufferLike, offset: number, length: number): string {
+function encodeBytes(name: string, buffer: ArrayBufferLike, offset: number, length: number, path: Path): string {
+  if ('detached' in buffer && buffer.detached)
+    throw refused(path, 'has given its bytes away (it was transferred)', 'Make the key before that');
   return `b${name}:${length}:${Buffer.from(buffer as ArrayBuffer, offset, length).toString('base64')};`;
 }
 
-function viewName(view: ArrayBufferView): string {
-  return Buffer.isBuffer(view) ? 'Uint8Array' : view.constructor.name;
+/** The kind of a view, or undefined for an instance of a class that extends one. */
+function viewName(view: ArrayBufferView, prototype: unknown): string | undefined {
+  if (prototype === Buffer.prototype) return 'Uint8Array';
+  // This tag is a getter that reads the view's own kind, whatever its class is called; a DataView's is a constant.
+  const name = types.isDataView(view) ? 'DataView' : (view as Uint8Array)[Symbol.toStringTag];
+  const kind = (globalThis as Readonly<Record<string, unknown>>)[name];
+  return typeof kind === 'function' && kind.prototype === prototype ? name : undefined;
+}
+
+/** What a class or function is called; empty when that is not a text, which a static property can bring about. */
+function nameOf(named: unknown): string {
+  const name: unknown = typeof named === 'function' ? named.name : '';
+  return typeof name === 'string' ? shortened(name) : '';
+}
+
+function shortened(name: string): string {
+  return name.length <= longestName ? name : `${name.slice(0, longestName - 3)}...`;
 }
 
 function refused(path: Path, why: string, mend: string): WarmpathError {

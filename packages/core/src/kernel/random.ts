@@ -5,7 +5,7 @@ export const systemRandom: Random = () => Math.random();
 
 /**
  * A repeatable source: the same seed gives the same numbers on every machine.
- * The generator is sfc32 (Chris Doty-Humphrey, PractRand), its state filled from the seed by splitmix32. Not for secrets.
+ * The lower 32 bits of the seed's whole part count. The generator is sfc32 (Chris Doty-Humphrey, PractRand), its state filled from the seed by splitmix32. Not for secrets.
  */
 export function seededRandom(seed: number): Random {
   let mixed = seed | 0;

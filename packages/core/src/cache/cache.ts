@@ -1,0 +1,286 @@
+import {
+  currentContext,
+  digestKey,
+  durationMs,
+  joinSignals,
+  runShared,
+  untilAborted,
+  WarmpathError,
+} from '../kernel/index.js';
+import type { Cache, CacheCall, CachedStream, CacheLevel, CacheResult, Computation, StreamCall } from './contract.js';
+import { Flight } from './flight.js';
+import { isolated, keepable } from './isolation.js';
+import { type MemoryEntry, MemoryTier } from './memory-tier.js';
+import { type CacheOptions, type ResolvedCacheOptions, resolveOptions } from './options.js';
+import { SharedStream } from './shared-stream.js';
+import { StoreGuard } from './store-guard.js';
+
+/** @throws WarmpathError `WP_BAD_OPTION` */
+export function createCache(options: CacheOptions): Cache {
+  return new TieredCache(resolveOptions(options));
+}
+
+/** What one call comes down to: the entry it means, how long that lives, and what ends the caller's waiting. */
+interface Lookup {
+  readonly id: string;
+  readonly ttlMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+type Source = { readonly level: 'store' | 'computed'; readonly ageMs: number };
+
+/** What the caller who began a flight gets, and what everybody else gets a copy of. */
+type Landed = Source & { readonly own: unknown; readonly kept: unknown };
+
+interface OpenStream {
+  readonly stream: SharedStream<unknown>;
+  /** Settles when it is known whether the store has the stream. */
+  readonly opened: Promise<Source>;
+}
+
+/**
+ * Memory, then the store, then a computation that all callers share. A deletion unlinks what is under way for its key and
+ * marks it void: its callers get their answer, newcomers begin anew, and nothing begun before the deletion is kept.
+ */
+class TieredCache implements Cache {
+  readonly name: string;
+  readonly #options: ResolvedCacheOptions;
+  readonly #memory: MemoryTier;
+  readonly #store: StoreGuard;
+  readonly #flights = new Map<string, Flight<Landed>>();
+  readonly #streams = new Map<string, OpenStream>();
+
+  constructor(options: ResolvedCacheOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#memory = new MemoryTier(options.maxEntries, options.clock);
+    this.#store = new StoreGuard(options);
+  }
+
+  async getOrSet<V>(key: unknown, compute: (c: Computation) => V | Promise<V>, call?: CacheCall): Promise<V> {
+    return (await this.resolve(key, compute, call)).value;
+  }
+
+  async resolve<V>(
+    key: unknown,
+    compute: (c: Computation) => V | Promise<V>,
+    call: CacheCall = {},
+  ): Promise<CacheResult<V>> {
+    const lookup = this.#lookup('value', key, call);
+    const hit = this.#fromMemory(lookup.id);
+    if (hit) return { value: isolated(hit.value) as V, level: 'memory', ageMs: this.#age(hit) };
+
+    const joined = this.#flights.get(lookup.id);
+    if (joined) {
+      const { kept } = await joined.join(lookup.signal);
+      this.#reportHit(lookup.id, 'shared', 0, 0);
+      return { value: (keepable(kept)?.copy ?? kept) as V, level: 'shared', ageMs: 0 };
+    }
+    const flight: Flight<Landed> = new Flight(
+      (signal, isVoid) => this.#load(lookup, compute, signal, isVoid),
+      () => {
+        if (this.#flights.get(lookup.id) === flight) this.#flights.delete(lookup.id);
+      },
+    );
+    this.#flights.set(lookup.id, flight);
+    const { own, level, ageMs } = await flight.join(lookup.signal);
+    return { value: own as V, level, ageMs };
+  }
+
+  peek<V>(key: unknown, call: CacheCall = {}): V | undefined {
+    const hit = this.#fromMemory(this.#lookup('value', key, call).id);
+    return hit && (isolated(hit.value) as V);
+  }
+
+  async stream<C>(
+    key: unknown,
+    produce: (c: Computation) => AsyncIterable<C>,
+    call: StreamCall<C> = {},
+  ): Promise<CachedStream<C>> {
+    const lookup = this.#lookup('stream', key, call);
+    const hit = this.#fromMemory(lookup.id);
+    if (hit)
+      return { level: 'memory', ageMs: this.#age(hit), chunks: replay(hit.value as readonly C[], lookup.signal) };
+
+    const joined = this.#streams.get(lookup.id);
+    const { stream, opened } = joined ?? this.#open(lookup, produce, call.isComplete);
+    const chunks = stream.read(lookup.signal);
+    const source = await untilAborted(opened, lookup.signal);
+    if (joined) this.#reportHit(lookup.id, 'shared', 0, 0);
+    return { ...(joined ? { level: 'shared', ageMs: 0 } : source), chunks: chunks as AsyncIterable<C> };
+  }
+
+  async delete(key: unknown, call: CacheCall = {}): Promise<void> {
+    const ids = (['value', 'stream'] as const).map((kind) => this.#lookup(kind, key, call).id);
+    for (const id of ids) {
+      this.#memory.delete(id);
+      const flight = this.#flights.get(id) ?? this.#streams.get(id)?.stream;
+      if (flight) flight.voided = true;
+      this.#flights.delete(id);
+      this.#streams.delete(id);
+    }
+    await Promise.all(ids.map((id) => this.#store.delete(id)));
+  }
+
+  async close(): Promise<void> {
+    await this.#store.settled();
+  }
+
+  #lookup(kind: 'value' | 'stream', key: unknown, call: CacheCall): Lookup {
+    const { name, scope, ttlMs } = this.#options;
+    const context = currentContext();
+    const tenant = scope === 'shared' ? undefined : (call.tenant ?? context?.tenant);
+    if (scope === 'tenant' && tenant === undefined) throw tenantRequired(name);
+    return {
+      id: `${name}:${digestKey([kind, tenant, key])}`,
+      ttlMs: call.ttl === undefined ? ttlMs : durationMs(call.ttl),
+      signal: joinSignals(call.signal, context?.signal),
+    };
+  }
+
+  #fromMemory(id: string): MemoryEntry | undefined {
+    const entry = this.#memory.get(id);
+    if (entry) this.#reportHit(id, 'memory', this.#age(entry), entry.computeMs);
+    return entry;
+  }
+
+  async #load(
+    lookup: Lookup,
+    compute: (c: Computation) => unknown,
+    signal: AbortSignal,
+    isVoid: () => boolean,
+  ): Promise<Landed> {
+    const stored = await this.#fromStore(lookup.id, isVoid);
+    if (stored) return { own: isolated(stored.value), kept: stored.value, level: 'store', ageMs: this.#age(stored) };
+
+    signal.throwIfAborted(); // everybody left while the store was asked
+    const began = this.#began(lookup.id);
+    try {
+      const own = await runShared(signal, () => compute({ signal }));
+      return { own, kept: this.#keep(lookup, own, began, isVoid()), level: 'computed', ageMs: 0 };
+    } catch (error) {
+      this.#reportFailure(lookup.id, began, error);
+      throw error;
+    }
+  }
+
+  #open<C>(
+    lookup: Lookup,
+    produce: (c: Computation) => AsyncIterable<C>,
+    isComplete: (chunks: readonly C[]) => boolean = () => true,
+  ): OpenStream {
+    const { id } = lookup;
+    const controller = new AbortController();
+    const stored = this.#fromStore(id, () => stream.voided);
+    let began: number | undefined;
+    const load = async function* (cache: TieredCache): AsyncGenerator<C> {
+      const entry = await stored;
+      if (entry) return yield* entry.value as readonly C[];
+      began = cache.#began(id);
+      yield* produce({ signal: controller.signal });
+    };
+    const unlink = (): void => {
+      if (this.#streams.get(id) === opening) this.#streams.delete(id);
+    };
+    const stream = runShared(
+      controller.signal,
+      () =>
+        new SharedStream<C>(load(this), {
+          onEnd: (chunks) => {
+            unlink();
+            if (began === undefined) return; // it came from the store
+            if (isComplete(chunks)) this.#keep(lookup, chunks, began, stream.voided);
+            else this.#report({ type: 'cache.unstored', cache: this.name, key: id, reason: 'incomplete' });
+          },
+          onFail: (error) => {
+            unlink();
+            this.#reportFailure(id, began ?? this.#options.clock.now(), error);
+          },
+          onAbandoned: (reason) => {
+            unlink();
+            controller.abort(reason);
+          },
+        }),
+    );
+    const opened = stored.then((entry): Source => {
+      return entry ? { level: 'store', ageMs: this.#age(entry) } : { level: 'computed', ageMs: 0 };
+    });
+    const opening = { stream: stream as SharedStream<unknown>, opened };
+    this.#streams.set(id, opening);
+    return opening;
+  }
+
+  /** What the store holds, promoted to memory unless the key was invalidated while the store was asked. */
+  async #fromStore(id: string, isVoid: () => boolean): Promise<MemoryEntry | undefined> {
+    if (!this.#options.store) return undefined;
+    const stored = await this.#store.get(id);
+    if (!stored || isVoid()) return undefined;
+    const now = this.#options.clock.now();
+    const wall = this.#options.clock.wall();
+    const entry = {
+      value: stored.value,
+      storedAt: now - Math.max(0, wall - stored.storedAt),
+      expiresAt: now + (stored.expiresAt - wall),
+      computeMs: stored.computeMs,
+    };
+    this.#memory.set(id, entry);
+    this.#reportHit(id, 'store', this.#age(entry), entry.computeMs);
+    return entry;
+  }
+
+  /** Keeps a copy in both tiers and returns it, or the value itself where it may not or cannot be kept. */
+  #keep({ id, ttlMs }: Lookup, value: unknown, began: number, isVoid: boolean): unknown {
+    const { clock } = this.#options;
+    const now = clock.now();
+    const computeMs = now - began;
+    this.#report({ type: 'cache.computed', cache: this.name, key: id, ms: computeMs });
+    const kept = keepable(value);
+    if (isVoid || !kept) {
+      const reason = isVoid ? 'invalidated' : 'not-cloneable';
+      this.#report({ type: 'cache.unstored', cache: this.name, key: id, reason });
+      return kept ? kept.copy : value;
+    }
+    this.#memory.set(id, { value: kept.copy, storedAt: now, expiresAt: now + ttlMs, computeMs });
+    const wall = clock.wall();
+    this.#store.set(id, { value: kept.copy, storedAt: wall, expiresAt: wall + ttlMs, computeMs });
+    return kept.copy;
+  }
+
+  #age(entry: MemoryEntry): number {
+    return this.#options.clock.now() - entry.storedAt;
+  }
+
+  #began(id: string): number {
+    this.#report({ type: 'cache.miss', cache: this.name, key: id });
+    return this.#options.clock.now();
+  }
+
+  #reportHit(id: string, level: Exclude<CacheLevel, 'computed'>, ageMs: number, savedMs: number): void {
+    this.#report({ type: 'cache.hit', cache: this.name, key: id, level, ageMs, savedMs });
+  }
+
+  #reportFailure(id: string, began: number, error: unknown): void {
+    const ms = this.#options.clock.now() - began;
+    this.#report({ type: 'cache.failed', cache: this.name, key: id, ms, error });
+  }
+
+  #report(event: Parameters<NonNullable<ResolvedCacheOptions['onEvent']>>[0]): void {
+    this.#options.onEvent?.(event);
+  }
+}
+
+async function* replay<C>(chunks: readonly C[], signal: AbortSignal | undefined): AsyncGenerator<C> {
+  for (const chunk of chunks) {
+    signal?.throwIfAborted();
+    yield isolated(chunk);
+  }
+}
+
+function tenantRequired(cache: string): WarmpathError {
+  return new WarmpathError(
+    'WP_TENANT_REQUIRED',
+    `Cache '${cache}' keeps tenants apart (scope: 'tenant') and was called without one. ` +
+      "Pass { tenant } with the call, give the request's context a tenant, or choose scope: 'shared'.",
+    { details: { cache } },
+  );
+}

@@ -1,0 +1,19 @@
+/**
+ * A copy that shares nothing with the original, so that what one caller does to its value reaches no other. Primitives
+ * cost nothing, an object costs a structured clone.
+ * @throws DataCloneError for what has no copy, such as a function
+ */
+export function isolated<V>(value: V): V {
+  return typeof value === 'object' || typeof value === 'function' || typeof value === 'symbol'
+    ? structuredClone(value)
+    : value;
+}
+
+/** A copy to keep, or undefined when the value has none: it can be handed out, but not kept. */
+export function keepable(value: unknown): { readonly copy: unknown } | undefined {
+  try {
+    return { copy: isolated(value) };
+  } catch {
+    return undefined;
+  }
+}

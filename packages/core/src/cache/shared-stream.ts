@@ -1,0 +1,126 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { abortReason, untilAborted, WarmpathError } from '../kernel/index.js';
+import { keepable } from './isolation.js';
+
+/** The longest stream that is shared, in chunks; past it the stream fails for its readers rather than fill the memory. */
+const mostChunks = 100_000;
+
+interface StreamOwner<C> {
+  /** The source ended by itself: here are all its chunks. */
+  onEnd(chunks: readonly C[]): void;
+  onFail(error: unknown): void;
+  /** The last reader left before the end: abort the source. */
+  onAbandoned(reason: unknown): void;
+}
+
+/**
+ * One source that any number of readers follow: each gets every chunk from the first on, in order. The source is pulled
+ * when a reader wants a chunk that is not in the log yet, so the fastest reader sets the pace and a slow one lags inside
+ * the log. A source that fails, fails for every reader, now and later.
+ */
+export class SharedStream<C> {
+  /** Set by an invalidation: readers get the whole stream, but it is not kept. */
+  voided = false;
+  readonly #log: C[] = [];
+  readonly #source: AsyncIterator<C>;
+  readonly #owner: StreamOwner<C>;
+  // A generator runs in the context of whoever asks for its next chunk; this one stays in the context it was begun in.
+  readonly #inContext = AsyncLocalStorage.snapshot();
+  #state: 'open' | 'ended' | 'failed' = 'open';
+  #error: unknown;
+  #pull: Promise<void> | undefined;
+  #readers = 0;
+
+  constructor(source: AsyncIterable<C>, owner: StreamOwner<C>) {
+    this.#source = source[Symbol.asyncIterator]();
+    this.#owner = owner;
+  }
+
+  /** One reader from the first chunk on. It counts as present until it ends, is returned, or its signal is aborted. */
+  read(signal: AbortSignal | undefined): AsyncIterableIterator<C> {
+    let position = 0;
+    let present = true;
+    this.#readers++;
+    const leave = (reason: unknown): void => {
+      if (!present) return;
+      present = false;
+      signal?.removeEventListener('abort', onAbort);
+      this.#leave(reason);
+    };
+    const onAbort = (): void => leave(signal?.reason);
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
+
+    return {
+      next: async () => {
+        if (signal?.aborted) throw abortReason(signal);
+        while (present) {
+          if (position < this.#log.length) return { done: false, value: ownCopy(this.#log[position++] as C) };
+          if (this.#state === 'open') {
+            this.#pull ??= this.#pullOne();
+            await untilAborted(this.#pull, signal);
+            continue;
+          }
+          leave(undefined);
+          if (this.#state === 'failed') throw this.#error;
+        }
+        return { done: true, value: undefined };
+      },
+      return: async () => {
+        leave(new DOMException('The reader left', 'AbortError'));
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /** Never rejects: a failure becomes the state that every reader sees. */
+  async #pullOne(): Promise<void> {
+    try {
+      const { done, value } = await this.#inContext(() => this.#source.next());
+      if (this.#state !== 'open') return;
+      if (done) this.#end();
+      else if (this.#log.push(value) > mostChunks) this.#fail(tooLong());
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#pull = undefined;
+    }
+  }
+
+  #end(): void {
+    this.#state = 'ended';
+    this.#owner.onEnd(this.#log);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'failed';
+    this.#error = error;
+    this.#owner.onFail(error);
+  }
+
+  #leave(reason: unknown): void {
+    this.#readers--;
+    if (this.#readers > 0 || this.#state !== 'open') return;
+    this.#state = 'failed';
+    this.#error = reason;
+    this.#owner.onAbandoned(reason);
+    // Closing a source that is in the middle of a chunk may fail in its own clean-up; nobody is left to be told.
+    this.#inContext(() => this.#source.return?.())?.then(undefined, () => {});
+  }
+}
+
+/** Each reader gets chunks of its own, so that changing one changes neither another reader's nor what is kept. */
+function ownCopy<C>(chunk: C): C {
+  const kept = keepable(chunk);
+  return kept ? (kept.copy as C) : chunk;
+}
+
+function tooLong(): WarmpathError {
+  return new WarmpathError('WP_OVERLOADED', `A shared stream is longer than ${mostChunks} chunks.`, {
+    details: { mostChunks },
+  });
+}

@@ -1,0 +1,224 @@
+import type { Cache, CacheLevel, CacheOptions } from './cache/index.js';
+import type { WarmpathEvent } from './events.js';
+import {
+  badOption,
+  type Clock,
+  checkOptions,
+  joinSignals,
+  type Random,
+  type Rules,
+  rule,
+} from './kernel/index.js';
+import { type ChatAnswer, type ChatChunk, type ChatModel, type ChatRequest, collectAnswer } from './models/index.js';
+import { type AttemptCall, type RetryOptions, retry, withFallback } from './retry/index.js';
+import { createSelector, noBackend, type Selector, type SelectorRule } from './selector/index.js';
+import { meterStream } from './streaming/index.js';
+
+/** A model with its share of the requests. */
+export interface ChatBackend {
+  readonly model: ChatModel;
+  /** Its share relative to the others; 0 means only when all others have failed. Default 1. */
+  readonly weight?: number;
+  /** Whether it can take a request at all. Default: it can. */
+  readonly when?: (request: ChatRequest) => boolean;
+}
+
+export interface ChatOptions {
+  /** At least one; where several can take a request, weights choose the first and the rest are its fallbacks. */
+  readonly models: readonly (ChatModel | ChatBackend)[];
+  /** Fast paths: requests of one kind go to one model first, by its name. */
+  readonly rules?: readonly SelectorRule<ChatRequest>[];
+  /** Of each attempt at one model, up to its first chunk. */
+  readonly retry?: Omit<RetryOptions, 'name' | 'signal' | 'clock' | 'random' | 'onEvent'>;
+  /** Of the answers, over the runtime's defaults; false: every question goes to a model. */
+  readonly cache?: false | Omit<CacheOptions, 'name' | 'clock' | 'onEvent'>;
+}
+
+/** Which layer answered: a cached answer, one under way for somebody else, or a model just now. */
+export type AnswerLayer = Exclude<CacheLevel, 'computed'> | 'model';
+
+interface AnswerOrigin {
+  readonly layer: AnswerLayer;
+  /** The name of the model that wrote the answer. */
+  readonly model: string;
+  /** Milliseconds since the answer was written; 0 for one that is being written. */
+  readonly ageMs: number;
+}
+
+export interface StreamedAnswer extends AnswerOrigin {
+  /** Iterate it once. Leaving early ends the call upstream when nobody else follows it. */
+  readonly chunks: AsyncIterable<ChatChunk>;
+}
+
+/** The layered call: answers are cached, shared while under way, and asked for again elsewhere when a model fails. */
+export interface Chat {
+  /**
+   * Resolves when the first chunk is there, so that whatever fails before it can still become a status; from then on the
+   * model is settled. A failure after it is thrown by the iteration.
+   * @throws the last model's error; WarmpathError `WP_NO_BACKEND` when none can take the request
+   */
+  stream(request: ChatRequest, call?: { readonly signal?: AbortSignal }): Promise<StreamedAnswer>;
+  generate(request: ChatRequest, call?: { readonly signal?: AbortSignal }): Promise<ChatAnswer & AnswerOrigin>;
+}
+
+/** What is kept of an answer: its chunks, behind one that says who wrote it. */
+type KeptChunk = ChatChunk | { readonly type: 'model'; readonly model: string; readonly fallback: boolean };
+
+interface Surroundings {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly report: (event: WarmpathEvent) => void;
+  /** Undefined: nothing is cached. */
+  readonly cache: Cache | undefined;
+}
+
+const chatRules: Rules<ChatOptions> = {
+  models: rule.required(rule.arrayOf(rule.object, 1)),
+  rules: rule.arrayOf(rule.object),
+  retry: rule.object,
+  cache: rule.either(rule.oneOf(false), rule.object),
+};
+const backendRules: Rules<ChatBackend> = {
+  model: rule.required(rule.withMethods('a chat model', 'stream', 'generate')),
+  weight: rule.number(0),
+  when: rule.function,
+};
+
+/**
+ * The order of the layers for one question: the cache (memory, store, an answer under way), then the selector's ranking,
+ * fallback along it, retries at each model, and the model itself. Retry and fallback end with the first chunk: what a
+ * reader has seen is never said again in other words.
+ */
+export function createChat(options: ChatOptions, { clock, random, report, cache }: Surroundings): Chat {
+  checkOptions('createWarmpath() chat', options, chatRules);
+  const backends = options.models.map(toBackend);
+  const models = new Map(backends.map(({ model }) => [model.name, model]));
+  const selector: Selector<ChatRequest> = createSelector({
+    name: 'chat',
+    backends: backends.map(({ model, ...rest }) => ({ name: model.name, ...rest })),
+    ...(options.rules ? { rules: options.rules } : {}),
+    random,
+    onEvent: report,
+  });
+  const names = [...models.keys()];
+
+  /** One answer from one model, begun: it has sent its first chunk. */
+  async function begin(name: string, request: ChatRequest, attempt: AttemptCall, whole: AbortSignal) {
+    const model = models.get(name);
+    if (!model) throw noBackend('chat', names);
+    // The attempt's signal ends with the first chunk; the answer's own signal stays for the rest.
+    const signal = joinSignals(attempt.signal, whole) as AbortSignal;
+    const chunks = metered(model.name, model.stream(request, { signal }));
+    const first = await chunks.next();
+    return { chunks, first };
+  }
+
+  async function* metered(model: string, chunks: AsyncIterable<ChatChunk>): AsyncGenerator<ChatChunk> {
+    let outputTokens: number | undefined;
+    const watched = meterStream(chunks, {
+      clock,
+      onEnd: ({ outcome, firstChunkMs, totalMs }) =>
+        report({ type: 'model.answered', model, outcome, firstChunkMs, totalMs, outputTokens }),
+    });
+    for await (const chunk of watched) {
+      if (chunk.type === 'finish') outputTokens = chunk.usage?.outputTokens;
+      yield chunk;
+    }
+  }
+
+  async function* produce(request: ChatRequest, signal: AbortSignal): AsyncGenerator<KeptChunk> {
+    const ranking = selector.rank(request).backends;
+    if (ranking.length === 0) throw noBackend('chat', names);
+    const steps = ranking.map((name) => ({
+      name,
+      run: () =>
+        retry((attempt) => begin(name, request, attempt, signal), {
+          ...options.retry,
+          name,
+          signal,
+          clock,
+          random,
+          onEvent: report,
+        }),
+    }));
+    const { value, step } = await withFallback(steps, { name: 'chat', signal, onEvent: report });
+    yield { type: 'model', model: step, fallback: step !== ranking[0] };
+    const { first, chunks } = value;
+    if (first.done) return;
+    yield first.value;
+    yield* chunks;
+  }
+
+  async function stream(request: ChatRequest, call: { readonly signal?: AbortSignal } = {}): Promise<StreamedAnswer> {
+    const kept =
+      cache && !isSampled(request)
+        ? await cache.stream<KeptChunk>([names, request], (computation) => produce(request, computation.signal), {
+            ...call,
+            isComplete: isWorthKeeping,
+          })
+        : { level: 'computed' as const, ageMs: 0, chunks: uncached(request, call.signal) };
+    const chunks = kept.chunks[Symbol.asyncIterator]();
+    const head = await chunks.next();
+    if (head.done || head.value.type !== 'model') throw new TypeError('An answer must begin with its model');
+    const layer = kept.level === 'computed' ? 'model' : kept.level;
+    return { layer, model: head.value.model, ageMs: kept.ageMs, chunks: answerOnly(chunks) };
+  }
+
+  async function* uncached(request: ChatRequest, signal: AbortSignal | undefined): AsyncGenerator<KeptChunk> {
+    const controller = new AbortController();
+    const whole = joinSignals(signal, controller.signal) as AbortSignal;
+    try {
+      yield* produce(request, whole);
+    } finally {
+      controller.abort(new DOMException('The reader left', 'AbortError'));
+    }
+  }
+
+  return {
+    stream,
+    async generate(request, call) {
+      const { layer, model, ageMs, chunks } = await stream(request, call);
+      return { ...(await collectAnswer(chunks)), layer, model, ageMs };
+    },
+  };
+}
+
+function toBackend(entry: ChatModel | ChatBackend): ChatBackend {
+  if ('model' in entry) {
+    checkOptions('createWarmpath() chat model', entry, backendRules);
+    return entry;
+  }
+  if (typeof entry.stream === 'function' && typeof entry.name === 'string') return { model: entry };
+  throw badOption('createWarmpath() chat', 'models', 'a list of chat models, or of { model, weight?, when? }', entry);
+}
+
+/** Asked for variety, a caller wants an answer of its own; with a seed it wants the same one again. */
+function isSampled(request: ChatRequest): boolean {
+  return (request.temperature ?? 0) > 0 && request.seed === undefined;
+}
+
+/** Only a whole answer of the model that was meant to give it: one cut short, or by a stand-in, is not asked for again. */
+function isWorthKeeping(chunks: readonly KeptChunk[]): boolean {
+  const [head] = chunks;
+  const last = chunks.at(-1);
+  return head?.type === 'model' && !head.fallback && last?.type === 'finish' && last.reason === 'stop';
+}
+
+function answerOnly(chunks: AsyncIterator<KeptChunk>): AsyncIterableIterator<ChatChunk> {
+  return {
+    async next() {
+      for (;;) {
+        const next = await chunks.next();
+        if (next.done) return { done: true, value: undefined };
+        if (next.value.type !== 'model') return { done: false, value: next.value };
+      }
+    },
+    async return() {
+      await chunks.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

@@ -1,0 +1,147 @@
+import { type Batcher, type BatcherOptions, type BatchFunction, createBatcher } from './batcher/index.js';
+import { type Cache, type CacheOptions, createCache } from './cache/index.js';
+import { type Chat, type ChatOptions, createChat } from './create-chat.js';
+import type { WarmpathEvent } from './events.js';
+import {
+  ambientRules,
+  badOption,
+  type Clock,
+  checkOptions,
+  type Random,
+  type Rules,
+  rule,
+  systemClock,
+  systemRandom,
+  WarmpathError,
+} from './kernel/index.js';
+import { createLimiter, type Limiter, type LimiterOptions } from './limiter/index.js';
+import { type AttemptCall, type RetryOptions, retry } from './retry/index.js';
+import { createPerformanceRecorder, type PerformanceSnapshot } from './telemetry/index.js';
+
+/** What the runtime gives to every part itself. */
+type Given = 'name' | 'clock' | 'random' | 'onEvent';
+
+export interface WarmpathOptions {
+  /** Defaults of every cache. */
+  readonly cache?: Omit<CacheOptions, Given>;
+  /** The models that answer, and how. Without it `chat` is refused at its first use. */
+  readonly chat?: ChatOptions;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Hears everything that the parts report; must not throw. */
+  readonly onEvent?: (event: WarmpathEvent) => void;
+}
+
+/**
+ * One runtime: its parts share a clock, a listener and a snapshot. Caches, limiters and batchers are made once for each
+ * name; asking again with the name alone gives the same one.
+ */
+export interface Warmpath {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** @throws WarmpathError `WP_BAD_OPTION`, also for options given a second time */
+  cache(name: string, options?: Omit<CacheOptions, Given>): Cache;
+  limiter(name: string, options?: Omit<LimiterOptions, Given>): Limiter;
+  batcher<Item, Result>(
+    name: string,
+    run: BatchFunction<Item, Result>,
+    options?: Omit<BatcherOptions, Given>,
+  ): Batcher<Item, Result>;
+  retry<T>(name: string, attempt: (call: AttemptCall) => Promise<T>, options?: Omit<RetryOptions, Given>): Promise<T>;
+  /** Questions to the models, through every layer. */
+  readonly chat: Chat;
+  /** What the runtime has done and saved so far. */
+  snapshot(): PerformanceSnapshot;
+  /** For adapters and parts of your own: what they report joins the listener and the snapshot. */
+  report(event: WarmpathEvent): void;
+  /** Sends what is waiting and waits for it. Idempotent. */
+  close(): Promise<void>;
+}
+
+const rules: Rules<WarmpathOptions> = {
+  cache: rule.object,
+  chat: rule.object,
+  clock: ambientRules.clock,
+  random: ambientRules.random,
+  onEvent: ambientRules.onEvent,
+};
+
+/** @throws WarmpathError `WP_BAD_OPTION` */
+export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
+  checkOptions('createWarmpath()', options, rules);
+  const { clock = systemClock, random = systemRandom, onEvent } = options;
+  const recorder = createPerformanceRecorder({ clock });
+  const report = (event: WarmpathEvent): void => {
+    recorder.observe(event as Parameters<typeof recorder.observe>[0]);
+    onEvent?.(event);
+  };
+  const ambient = { clock, onEvent: report };
+
+  const caches = new Registry<Cache>('cache');
+  const limiters = new Registry<Limiter>('limiter');
+  const batchers = new Registry<Batcher<never, unknown>>('batcher');
+
+  function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
+    return caches.get(name, own, () => createCache({ ...options.cache, ...own, ...ambient, name }));
+  }
+
+  const chatCache = options.chat?.cache === false ? undefined : options.chat && cache('chat', options.chat.cache ?? {});
+  const chat = options.chat && createChat(options.chat, { clock, random, report, cache: chatCache });
+
+  return {
+    clock,
+    random,
+    cache,
+    limiter: (name, own) =>
+      limiters.get(name, own, () => createLimiter({ ...required('limiter', name, own), ...ambient, name })),
+    batcher: <Item, Result>(name: string, run: BatchFunction<Item, Result>, own: Omit<BatcherOptions, Given> = {}) =>
+      batchers.get(name, own, () => createBatcher<Item, Result>(run, { ...own, ...ambient, name })) as Batcher<
+        Item,
+        Result
+      >,
+    retry: (name, attempt, own) => retry(attempt, { ...own, ...ambient, random, name }),
+    get chat() {
+      if (chat) return chat;
+      throw badOption('createWarmpath()', 'chat', 'given before the runtime can chat: { models: [...] }', undefined);
+    },
+    snapshot: () => recorder.snapshot(),
+    report,
+    async close() {
+      await Promise.all([...caches.all(), ...batchers.all()].map((part) => part.close()));
+    },
+  };
+}
+
+/** Parts by name, each made at its first use. */
+class Registry<Part> {
+  readonly #parts = new Map<string, Part>();
+  readonly #kind: string;
+
+  constructor(kind: string) {
+    this.#kind = kind;
+  }
+
+  get(name: string, options: object | undefined, make: () => Part): Part {
+    const known = this.#parts.get(name);
+    if (known && options) {
+      throw new WarmpathError(
+        'WP_BAD_OPTION',
+        `A ${this.#kind} named '${name}' exists already: ask for it by its name alone, or choose another name.`,
+        { details: { kind: this.#kind, name } },
+      );
+    }
+    if (known) return known;
+    const part = make();
+    this.#parts.set(name, part);
+    return part;
+  }
+
+  all(): IterableIterator<Part> {
+    return this.#parts.values();
+  }
+}
+
+function required<Options>(kind: string, name: string, options: Options | undefined): Options {
+  if (options) return options;
+  throw badOption(`warmpath.${kind}('${name}')`, 'options', 'given at the first use of a name', undefined);
+}

@@ -1,0 +1,29 @@
+import type { Decision, Limiter } from './limiter.js';
+
+/**
+ * What a client is told of a decision: `RateLimit-Policy` and `RateLimit` (IETF draft-ietf-httpapi-ratelimit-headers-10,
+ * Structured Fields) on every answer, `Retry-After` (RFC 9110 §10.2.3, whole seconds, rounded up) on a refusal.
+ */
+export function rateLimitHeaders(
+  limiter: Pick<Limiter, 'name' | 'limit' | 'windowMs'>,
+  decision: Decision,
+): Record<string, string> {
+  const policy = quoted(limiter.name);
+  const waitMs = decision.ok ? decision.resetMs : decision.waitMs;
+  const again = Number.isFinite(waitMs) ? `;t=${seconds(waitMs)}` : '';
+  const headers: Record<string, string> = {
+    'RateLimit-Policy': `${policy};q=${Math.floor(limiter.limit)};w=${Math.max(1, seconds(limiter.windowMs))}`,
+    RateLimit: `${policy};r=${decision.remaining}${again}`,
+  };
+  if (!decision.ok && Number.isFinite(waitMs)) headers['Retry-After'] = String(Math.max(1, seconds(waitMs)));
+  return headers;
+}
+
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000 - 1e-9);
+}
+
+/** A Structured Field String (RFC 9651 §3.3.3): printable ASCII, with backslash and quote escaped. */
+function quoted(text: string): string {
+  return `"${text.replace(/[^ -~]/g, '?').replace(/[\\"]/g, '\\$&')}"`;
+}

@@ -1,0 +1,46 @@
+import { currentContext, joinSignals, WarmpathError } from '../kernel/index.js';
+
+/** One way to get the answer. */
+export interface FallbackStep<T> {
+  readonly name: string;
+  run(call: { readonly signal: AbortSignal | undefined }): Promise<T>;
+}
+
+export interface FallbackOptions {
+  readonly name?: string;
+  /** Whether an error is a reason to go on to the next step. Default: every error but the caller's own leaving. */
+  readonly when?: (error: unknown) => boolean;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: FallbackEvent) => void;
+}
+
+export interface FallbackEvent {
+  readonly type: 'fallback.used';
+  readonly name: string;
+  readonly failed: string;
+  readonly next: string;
+  readonly error: unknown;
+}
+
+/**
+ * The outcome of the first step that works; each failure leads to the next step. When all have failed the last error is
+ * thrown, the others are in its event trail. A caller who left gets its own reason and no step begins after that.
+ */
+export async function withFallback<T>(
+  steps: readonly FallbackStep<T>[],
+  options: FallbackOptions = {},
+): Promise<{ readonly value: T; readonly step: string }> {
+  const { name = 'fallback', when = () => true, onEvent } = options;
+  const signal = joinSignals(options.signal, currentContext()?.signal);
+  for (const [index, step] of steps.entries()) {
+    signal?.throwIfAborted();
+    try {
+      return { value: await step.run({ signal }), step: step.name };
+    } catch (error) {
+      const next = steps[index + 1];
+      if (signal?.aborted || !next || !when(error)) throw error;
+      onEvent?.({ type: 'fallback.used', name, failed: step.name, next: next.name, error });
+    }
+  }
+  throw new WarmpathError('WP_NO_BACKEND', `'${name}' has no step to run.`, { details: { name } });
+}

@@ -1,0 +1,136 @@
+import {
+  ambientRules,
+  type Clock,
+  checkOptions,
+  createLedger,
+  currentContext,
+  type Duration,
+  durationMs,
+  joinSignals,
+  linkAbort,
+  type Random,
+  type Rules,
+  remainingMs,
+  rule,
+  runInContext,
+  systemClock,
+  systemRandom,
+  untilAborted,
+  wait,
+} from '../kernel/index.js';
+import { fullJitterMs } from './backoff.js';
+import { isRetryable, retryAfterMs } from './classify.js';
+
+export interface RetryOptions {
+  /** Names the work in errors and events. Default `'retry'`. */
+  readonly name?: string;
+  /** The most attempts, the first included. Default 3. */
+  readonly attempts?: number;
+  /** The first step of the exponential backoff, from which the delay is drawn with full jitter. Default 200 ms. */
+  readonly baseDelay?: Duration;
+  /** The longest backoff. Default 10 s. */
+  readonly maxDelay?: Duration;
+  /** The longest that one attempt may take; its signal is aborted then. Default: as long as the caller waits. */
+  readonly timeout?: Duration;
+  /** Whether an error is worth another attempt. Default: `isRetryable`. */
+  readonly retryable?: (error: unknown) => boolean;
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly onEvent?: (event: RetryEvent) => void;
+}
+
+export type RetryEvent = {
+  readonly type: 'retry.attempt';
+  readonly name: string;
+  /** 1 for the first. */
+  readonly attempt: number;
+  readonly outcome: 'ok' | 'failed' | 'aborted';
+  readonly ms: number;
+  /** How long until the next attempt; absent when there is none. */
+  readonly delayMs?: number;
+  readonly error?: unknown;
+};
+
+export interface AttemptCall {
+  /** 1 for the first. */
+  readonly attempt: number;
+  /** Aborted when the attempt's time is up or the caller leaves; each attempt has its own. */
+  readonly signal: AbortSignal;
+}
+
+export const retryRules: Rules<RetryOptions> = {
+  name: rule.text,
+  attempts: rule.integer(1, 100),
+  baseDelay: rule.duration,
+  maxDelay: rule.duration,
+  timeout: rule.positiveDuration,
+  retryable: rule.function,
+  signal: rule.anything,
+  clock: ambientRules.clock,
+  random: ambientRules.random,
+  onEvent: ambientRules.onEvent,
+};
+
+/**
+ * Tries until it works, an error is not worth another attempt, or attempts, time or the call's ledger run out; the last
+ * error is thrown as it came. A server's Retry-After is waited for; one that is longer than the call's deadline ends the
+ * trying at once. The caller's signal ends everything with its own reason.
+ */
+export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, options: RetryOptions = {}): Promise<T> {
+  checkOptions('retry()', options, retryRules);
+  const { name = 'retry', attempts = 3, baseDelay = 200, maxDelay = '10s', timeout, retryable = isRetryable } = options;
+  const { clock = systemClock, random = systemRandom, onEvent } = options;
+  const signal = joinSignals(options.signal, currentContext()?.signal);
+  const ledger = currentContext()?.ledger ?? createLedger(attempts);
+  const budget = currentContext()?.budget;
+  const timeoutMs = timeout === undefined ? undefined : durationMs(timeout);
+
+  const delayAfter = (error: unknown, number: number): number | undefined => {
+    if (signal?.aborted || number >= attempts || !retryable(error) || ledger.used >= ledger.limit) return undefined;
+    const backoffMs = fullJitterMs(number - 1, durationMs(baseDelay), durationMs(maxDelay), random);
+    const delayMs = (retryAfterMs(error) ?? 0) + backoffMs;
+    if (delayMs >= remainingMs(clock)) return undefined;
+    return budget && !budget.withdraw() ? undefined : delayMs;
+  };
+
+  budget?.deposit();
+  for (let number = 1; ; number++) {
+    signal?.throwIfAborted();
+    ledger.begin();
+    const began = clock.now();
+    const report = (outcome: RetryEvent['outcome'], rest: Pick<RetryEvent, 'delayMs' | 'error'> = {}): void => {
+      const ms = clock.now() - began;
+      ledger.record({ kind: number === 1 ? 'first' : 'retry', target: name, ms, outcome });
+      onEvent?.({ type: 'retry.attempt', name, attempt: number, outcome, ms, ...rest });
+    };
+    try {
+      const value = await once(attempt, number, { parents: [signal], timeoutMs, clock, what: `'${name}'` }, ledger);
+      report('ok');
+      return value;
+    } catch (error) {
+      const delayMs = delayAfter(error, number);
+      report(signal?.aborted ? 'aborted' : 'failed', delayMs === undefined ? { error } : { error, delayMs });
+      if (delayMs === undefined) throw signal?.aborted ? (signal.reason ?? error) : error;
+      await wait(clock, delayMs, signal);
+    }
+  }
+}
+
+/** One attempt: it ends at its timeout or with the caller's signal even when the work does not listen. */
+async function once<T>(
+  attempt: (call: AttemptCall) => Promise<T>,
+  number: number,
+  limits: Parameters<typeof linkAbort>[0],
+  ledger: ReturnType<typeof createLedger>,
+): Promise<T> {
+  const abort = linkAbort(limits);
+  try {
+    const work = runInContext({ signal: abort.signal, ledger }, () =>
+      attempt({ attempt: number, signal: abort.signal }),
+    );
+    return await untilAborted(work, abort.signal);
+  } finally {
+    abort.release();
+  }
+}

@@ -1,0 +1,9 @@
+export {
+  type CacheStats,
+  createPerformanceRecorder,
+  type ModelStats,
+  type ObservedEvent,
+  type PerformanceRecorder,
+  type PerformanceSnapshot,
+  type Quantiles,
+} from './performance.js';

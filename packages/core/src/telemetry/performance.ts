@@ -1,0 +1,203 @@
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import { type Clock, systemClock } from '../kernel/index.js';
+
+/** What the snapshot counts, of all that the parts report. Other events pass by. */
+export type ObservedEvent =
+  | {
+      readonly type: 'cache.hit';
+      readonly cache: string;
+      readonly level: 'memory' | 'store' | 'shared';
+      readonly savedMs: number;
+    }
+  | { readonly type: 'cache.miss' | 'cache.failed' | 'cache.store-failed'; readonly cache: string }
+  | { readonly type: 'limiter.allowed' | 'limiter.refused'; readonly limiter: string }
+  | { readonly type: 'batch.done' | 'batch.failed'; readonly batcher: string; readonly items: number }
+  | { readonly type: 'retry.attempt'; readonly name: string; readonly attempt: number; readonly outcome: string }
+  | { readonly type: 'fallback.used'; readonly name: string }
+  | {
+      readonly type: 'model.answered';
+      readonly model: string;
+      readonly outcome: 'complete' | 'aborted' | 'failed';
+      readonly firstChunkMs: number | undefined;
+      readonly totalMs: number;
+      readonly outputTokens: number | undefined;
+    };
+
+export interface CacheStats {
+  hits: { memory: number; store: number; shared: number };
+  misses: number;
+  failures: number;
+  storeFailures: number;
+  /** Hits of all kinds over all lookups; null before the first. */
+  hitRate: number | null;
+  /** What the hits would have cost again, in milliseconds of computing. */
+  savedMs: number;
+}
+
+export interface Quantiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+export interface ModelStats {
+  calls: number;
+  failures: number;
+  aborted: number;
+  outputTokens: number;
+  /** Milliseconds; null before the first answer. */
+  firstChunkMs: Quantiles | null;
+  totalMs: Quantiles | null;
+}
+
+/** What a runtime has done since it was made. All times are milliseconds. */
+export interface PerformanceSnapshot {
+  readonly uptimeMs: number;
+  readonly caches: Readonly<Record<string, CacheStats>>;
+  readonly limiters: Readonly<Record<string, { allowed: number; refused: number }>>;
+  readonly batchers: Readonly<Record<string, { batches: number; failures: number; items: number }>>;
+  readonly retries: Readonly<Record<string, { attempts: number; extraAttempts: number; failures: number }>>;
+  readonly fallbacks: Readonly<Record<string, { used: number }>>;
+  readonly models: Readonly<Record<string, ModelStats>>;
+}
+
+export interface PerformanceRecorder {
+  observe(event: ObservedEvent): void;
+  snapshot(): PerformanceSnapshot;
+}
+
+/** Names counted apart in each kind; what comes after is counted together under `overflowName`. */
+const mostNames = 1_000;
+const overflowName = '__overflow__';
+
+/** Counts events in fixed memory: O(1) for each event, histograms with an error below 1 %. */
+export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clock } = {}): PerformanceRecorder {
+  const began = clock.now();
+  const caches = new Tally(() => ({
+    hits: { memory: 0, store: 0, shared: 0 },
+    misses: 0,
+    failures: 0,
+    storeFailures: 0,
+    savedMs: 0,
+  }));
+  const limiters = new Tally(() => ({ allowed: 0, refused: 0 }));
+  const batchers = new Tally(() => ({ batches: 0, failures: 0, items: 0 }));
+  const retries = new Tally(() => ({ attempts: 0, extraAttempts: 0, failures: 0 }));
+  const fallbacks = new Tally(() => ({ used: 0 }));
+  const models = new Tally(() => ({
+    calls: 0,
+    failures: 0,
+    aborted: 0,
+    outputTokens: 0,
+    firstChunk: createHistogram(),
+    total: createHistogram(),
+  }));
+
+  function observe(event: ObservedEvent): void {
+    switch (event.type) {
+      case 'cache.hit': {
+        const stats = caches.of(event.cache);
+        stats.hits[event.level]++;
+        stats.savedMs += event.savedMs;
+        return;
+      }
+      case 'cache.miss':
+        caches.of(event.cache).misses++;
+        return;
+      case 'cache.failed':
+        caches.of(event.cache).failures++;
+        return;
+      case 'cache.store-failed':
+        caches.of(event.cache).storeFailures++;
+        return;
+      case 'limiter.allowed':
+        limiters.of(event.limiter).allowed++;
+        return;
+      case 'limiter.refused':
+        limiters.of(event.limiter).refused++;
+        return;
+      case 'batch.done':
+      case 'batch.failed': {
+        const stats = batchers.of(event.batcher);
+        stats.batches++;
+        stats.items += event.items;
+        if (event.type === 'batch.failed') stats.failures++;
+        return;
+      }
+      case 'retry.attempt': {
+        const stats = retries.of(event.name);
+        stats.attempts++;
+        if (event.attempt > 1) stats.extraAttempts++;
+        if (event.outcome === 'failed') stats.failures++;
+        return;
+      }
+      case 'fallback.used':
+        fallbacks.of(event.name).used++;
+        return;
+      case 'model.answered': {
+        const stats = models.of(event.model);
+        stats.calls++;
+        if (event.outcome === 'failed') stats.failures++;
+        if (event.outcome === 'aborted') stats.aborted++;
+        stats.outputTokens += event.outputTokens ?? 0;
+        if (event.firstChunkMs !== undefined) recordMs(stats.firstChunk, event.firstChunkMs);
+        if (event.outcome === 'complete') recordMs(stats.total, event.totalMs);
+      }
+    }
+  }
+
+  function snapshot(): PerformanceSnapshot {
+    return {
+      uptimeMs: clock.now() - began,
+      caches: caches.map(({ hits, ...rest }) => {
+        const hit = hits.memory + hits.store + hits.shared;
+        const asked = hit + rest.misses;
+        return { hits: { ...hits }, ...rest, hitRate: asked === 0 ? null : hit / asked };
+      }),
+      limiters: limiters.map((stats) => ({ ...stats })),
+      batchers: batchers.map((stats) => ({ ...stats })),
+      retries: retries.map((stats) => ({ ...stats })),
+      fallbacks: fallbacks.map((stats) => ({ ...stats })),
+      models: models.map(({ firstChunk, total, ...rest }) => {
+        return { ...rest, firstChunkMs: quantiles(firstChunk), totalMs: quantiles(total) };
+      }),
+    };
+  }
+
+  return { observe, snapshot };
+}
+
+/** Counters by name, with a limit on the names. */
+class Tally<Stats> {
+  readonly #byName = new Map<string, Stats>();
+  readonly #fresh: () => Stats;
+
+  constructor(fresh: () => Stats) {
+    this.#fresh = fresh;
+  }
+
+  of(name: string): Stats {
+    const known = this.#byName.get(name);
+    if (known) return known;
+    if (this.#byName.size >= mostNames && name !== overflowName) return this.of(overflowName);
+    const stats = this.#fresh();
+    this.#byName.set(name, stats);
+    return stats;
+  }
+
+  map<Shown>(show: (stats: Stats) => Shown): Record<string, Shown> {
+    return Object.fromEntries(Array.from(this.#byName, ([name, stats]) => [name, show(stats)]));
+  }
+}
+
+/** The histogram counts whole microseconds from 1 up. */
+function recordMs(histogram: RecordableHistogram, ms: number): void {
+  histogram.record(Math.max(1, Math.round(ms * 1_000)));
+}
+
+function quantiles(histogram: RecordableHistogram): Quantiles | null {
+  if (histogram.count === 0) return null;
+  const at = (percentile: number): number => histogram.percentile(percentile) / 1_000;
+  return { count: histogram.count, p50: at(50), p95: at(95), p99: at(99) };
+}
