@@ -29,7 +29,8 @@ export function createFakeClock(startWall: number = Date.UTC(2026, 0, 1)): FakeC
     let first: FakeTimer | undefined;
     for (const timer of timers) {
       if (timer.dueAt > until) continue;
-      if (!first || timer.dueAt < first.dueAt || (timer.dueAt === first.dueAt && timer.order < first.order)) first = timer;
+      if (!first || timer.dueAt < first.dueAt || (timer.dueAt === first.dueAt && timer.order < first.order))
+        first = timer;
     }
     return first;
   };

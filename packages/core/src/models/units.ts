@@ -1,0 +1,201 @@
+import type { Passage } from './chat-model.js';
+import { type Block, blocksOf, sentencesOf } from './markdown-blocks.js';
+import { readable, readableCode } from './readable.js';
+import type { Span } from './sentences.js';
+
+/** One thing that an answer can say: a sentence, a list item, a table row, a block of code, a list with its introduction. */
+export interface Unit extends Span {
+  readonly kind: 'sentence' | 'item' | 'row' | 'code' | 'list';
+  readonly passage: Passage;
+  /** Of the passage, 0 is best. */
+  readonly rank: number;
+  /** The passage's text from `start` to `end`. */
+  readonly quote: string;
+  /** For reading, as Markdown. */
+  readonly text: string;
+  /** The headings above it inside the passage, outermost first. */
+  readonly headings: readonly string[];
+  /** The first sentence of its section. */
+  readonly opens: boolean;
+  /** What it is about without saying so: the items above it, the sentence that introduces it. */
+  readonly lead: string;
+  /** What an item or row explains, such as the name of an option. */
+  readonly label: string;
+}
+
+const longestItem = 600;
+const longestUnit = 2_000;
+const longestList = 900;
+const longestCodeLines = 40;
+
+/** How a sentence begins that needs the one before it. */
+export const leansBack: RegExp =
+  /^(?:it|its|this|that|these|those|they|their|them|such|he|she|also|however|instead|therefore|thus|hence|otherwise|then|so|but|and|or|in (?:that|this|these|those|such) (?:case|example|mode)s?|for (?:example|instance)|here|both|neither|moreover|furthermore|additionally|similarly|likewise|as such|as a result)\b/i;
+
+/** Everything in a passage that could be said in an answer, in order. Cost: linear in the passage. */
+export function unitsOf(passage: Passage, rank: number): Unit[] {
+  return new UnitReader(passage, rank).read();
+}
+
+class UnitReader {
+  readonly #passage: Passage;
+  readonly #rank: number;
+  readonly #units: Unit[] = [];
+  readonly #headings: { readonly level: number; readonly text: string }[] = [];
+  readonly #parents: { readonly level: number; readonly text: string }[] = [];
+  #lead: (Span & { readonly text: string }) | undefined;
+  #opened = false;
+
+  constructor(passage: Passage, rank: number) {
+    this.#passage = passage;
+    this.#rank = rank;
+  }
+
+  read(): Unit[] {
+    const blocks = blocksOf(this.#passage.text);
+    for (const [index, block] of blocks.entries()) {
+      if (block.kind !== 'item' && block.kind !== 'code') this.#parents.length = 0;
+      if (block.kind === 'heading') this.#readHeading(block);
+      else if (block.kind === 'paragraph' || block.kind === 'quote')
+        this.#readProse(block, blocks.slice(index + 1, index + 9));
+      else if (block.kind === 'item') this.#readItem(block);
+      else if (block.kind === 'code') this.#readCode(block);
+      else this.#readTable(block);
+    }
+    return this.#units;
+  }
+
+  #readHeading(block: Block): void {
+    const text = readable(this.#slice(block).replace(/^ {0,3}#+\s+|\s+#+\s*$|\n\s*[=-]+\s*$/g, ''));
+    while ((this.#headings.at(-1)?.level ?? 0) >= block.level) this.#headings.pop();
+    this.#headings.push({ level: block.level, text });
+    this.#lead = undefined;
+    this.#opened = false;
+  }
+
+  #readProse(block: Block, following: readonly Block[]): void {
+    const spans = this.#withAntecedents(sentencesOf(this.#passage.text, block));
+    for (const [index, span] of spans.entries()) {
+      const isLast = index === spans.length - 1;
+      const list = isLast && this.#slice(span).endsWith(':') ? this.#listAfter(span, following) : undefined;
+      if (list) this.#add('list', list.span, list.text, { opens: this.#open(block) });
+      else {
+        const text = readable(this.#slice(span));
+        this.#add('sentence', span, text, { opens: text.length > 25 && this.#open(block) });
+      }
+      if (isLast) this.#lead = { ...span, text: readable(this.#slice(span)) };
+    }
+  }
+
+  /** A sentence such as "It does so ..." says nothing alone: it takes the one before it along. */
+  #withAntecedents(spans: readonly Span[]): Span[] {
+    const whole: Span[] = [];
+    for (const span of spans) {
+      const before = whole.at(-1);
+      const leans = before && leansBack.test(this.#slice(span)) && span.end - before.start <= longestItem;
+      whole.push(leans ? { start: before.start, end: span.end } : span);
+    }
+    return whole;
+  }
+
+  /** True once a section: for its first sentence, which tends to say what the section is about. */
+  #open(block: Block): boolean {
+    if (this.#opened || block.kind === 'quote') return false;
+    this.#opened = true;
+    return true;
+  }
+
+  /** A sentence that ends in a colon together with the short list that it introduces. */
+  #listAfter(intro: Span, following: readonly Block[]): { span: Span; text: string } | undefined {
+    const first = following[0];
+    if (first?.kind !== 'item') return undefined;
+    const end = following.findIndex((block) => block.kind !== 'item');
+    const items = end === -1 ? following : following.slice(0, end);
+    const span = { start: intro.start, end: items.at(-1)?.end ?? first.end };
+    if (span.end - span.start > longestList || items.length > 7) return undefined;
+    const lines = items.map((item) => `${item.level > first.level ? '  ' : ''}- ${readable(this.#slice(item))}`);
+    return { span, text: [readable(this.#slice(intro)), '', ...lines].join('\n') };
+  }
+
+  #readItem(block: Block): void {
+    while ((this.#parents.at(-1)?.level ?? -1) >= block.level) this.#parents.pop();
+    const text = readable(this.#slice(block));
+    const label = labelOf(text);
+    const about = { label, lead: [this.#lead?.text ?? '', ...this.#parents.map((parent) => parent.text)].join(' ') };
+    if (block.end - block.start <= longestItem) this.#add('item', block, text, about);
+    else {
+      for (const [index, span] of sentencesOf(this.#passage.text, block).entries()) {
+        const sentence = readable(this.#slice(span));
+        this.#add('item', span, index > 0 && label ? `${label}: ${sentence}` : sentence, about);
+      }
+    }
+    this.#parents.push({ level: block.level, text: label || text.slice(0, 80) });
+  }
+
+  #readCode(block: Block): void {
+    const source = this.#slice(block);
+    if (source.split('\n').length > longestCodeLines) return;
+    const indent = block.start - (this.#passage.text.lastIndexOf('\n', block.start - 1) + 1);
+    const code = readableCode(source, indent);
+    const intro = this.#lead?.text.endsWith(':') && this.#units.at(-1)?.end === this.#lead.end ? this.#lead : undefined;
+    const lead = this.#lead?.text ?? '';
+    if (intro) {
+      this.#units.pop();
+      this.#add('code', { start: intro.start, end: block.end }, `${intro.text}\n\n${code}`, { lead });
+    } else this.#add('code', block, code, { lead });
+  }
+
+  #readTable(block: Block): void {
+    const lines = this.#slice(block).split('\n');
+    const names = cellsOf(lines[0] ?? '').map(readable);
+    let start = block.start + (lines[0]?.length ?? 0) + (lines[1]?.length ?? 0) + 2;
+    for (const line of lines.slice(2)) {
+      const cells = cellsOf(line).map(readable);
+      const rest = cells.slice(1).map((cell, index) => (names[index + 1] ? `${names[index + 1]}: ${cell}` : cell));
+      const said = rest.filter((_, index) => cells[index + 1]);
+      const text = [cells[0] || names[0], said.join('; ')].filter(Boolean).join(' – ');
+      const end = start + line.trimEnd().length;
+      this.#add('row', { start, end }, text, {
+        label: cells[0] ?? '',
+        lead: `${this.#lead?.text ?? ''} ${names.join(' ')}`,
+      });
+      start += line.length + 1;
+    }
+  }
+
+  #add(kind: Unit['kind'], span: Span, text: string, about: Partial<Pick<Unit, 'opens' | 'lead' | 'label'>>): void {
+    if (span.end - span.start > longestUnit || !/[\p{L}\p{N}]/u.test(text)) return;
+    if (kind === 'sentence' && /^\W*(?:\w+\W+){1,3}$/.test(text) && /:\W*$/.test(text)) return; // a label, such as "**Example:**"
+    this.#units.push({
+      kind,
+      passage: this.#passage,
+      rank: this.#rank,
+      start: span.start,
+      end: span.end,
+      quote: this.#slice(span),
+      text,
+      headings: this.#headings.map((heading) => heading.text),
+      opens: about.opens ?? false,
+      lead: about.lead ?? '',
+      label: about.label ?? '',
+    });
+  }
+
+  #slice(span: Span): string {
+    return this.#passage.text.slice(span.start, span.end);
+  }
+}
+
+/** What an item such as "`name` (type): ...", "**Name** - ..." or "name: ..." is about. */
+function labelOf(text: string): string {
+  const match =
+    /^(?:\*\*|__)?(`[^`]+`|[\w.$-]{1,40})(?:\*\*|__)?(?= \(|:| [-–—] |\*\*|$)/.exec(text) ??
+    /^\*\*([^*]{1,60})\*\*/.exec(text) ??
+    /^(`[^`]+`)/.exec(text);
+  return match?.[1] ?? '';
+}
+
+function cellsOf(row: string): string[] {
+  const inner = row.trim().replace(/^\|/, '').replace(/\|$/, '');
+  return inner.split(/(?<!\\)\|/).map((cell) => cell.trim());
+}
