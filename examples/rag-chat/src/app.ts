@@ -1,0 +1,94 @@
+import { fileURLToPath } from 'node:url';
+import type { Duration, Warmpath } from '@warmpath/core';
+import { HttpProblem, problemHandler, streamAnswer, warmpath } from '@warmpath/express';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { createAnswering } from './answer.js';
+import type { Library } from './library.js';
+import { readQuestion } from './question.js';
+
+export interface AppOptions {
+  readonly library: Library;
+  readonly runtime: Warmpath;
+  /** The name of the model that answers first. */
+  readonly model: string;
+  /** What the page should tell its readers, if anything. */
+  readonly notice?: string | undefined;
+  readonly suggestions?: readonly string[];
+  /** Requests that one client may make to the API; default 120 a minute. */
+  readonly rateLimit?: { readonly limit: number; readonly window: Duration };
+}
+
+const pageFolder = fileURLToPath(new URL('../page', import.meta.url));
+const bodyLimit = '64kb';
+/** The page loads its own files and talks to its own server, and does nothing else. */
+const pagePolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+export function createApp(options: AppOptions): Express {
+  const { library, runtime, model, notice, suggestions = [], rateLimit = { limit: 120, window: '1m' } } = options;
+  const answering = createAnswering(library, runtime);
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(protect);
+  app.use(express.static(pageFolder, { cacheControl: false }));
+  app.use(warmpath({ runtime, rateLimit, gzip: true, performance: '/performance' }));
+
+  app.get('/api/info', function info(_req, res) {
+    const { documents, passages } = library;
+    res.json({ model, documents, passages, notice: notice ?? null, suggestions });
+  });
+
+  app.get('/api/passages/:id', function passage(req, res) {
+    const found = library.passage(req.params.id);
+    if (!found) {
+      throw new HttpProblem(
+        404,
+        'There is no such passage',
+        'The documents have changed since this address was made. Ask again to find the passage of today.',
+      );
+    }
+    const { previous, next } = found;
+    const { id, document, title, headings, anchor, text, startLine } = found.passage;
+    res.json({ id, document, title, headings, anchor, text, startLine, previous, next });
+  });
+
+  app.post('/api/chat', express.json({ limit: bodyLimit }), async function chat(req, res) {
+    const question = readQuestion(req.body);
+    if (req.accepts(['json', 'text/event-stream']) === 'text/event-stream') {
+      await streamAnswer(res, answering.events(question));
+    } else {
+      res.json(await answering.whole(question));
+    }
+  });
+
+  app.all('/api/chat', function wrongMethod(req, res) {
+    res.set('Allow', 'POST');
+    throw new HttpProblem(405, 'Questions are posted', `${req.method} does nothing here. Send a POST request.`);
+  });
+  app.use(function unknownAddress(req) {
+    throw new HttpProblem(
+      404,
+      'There is nothing here',
+      `No page has the address ${req.path.slice(0, 200)}. Start at /.`,
+    );
+  });
+  app.use(problemHandler());
+  return app;
+}
+
+function protect(_req: Request, res: Response, next: NextFunction): void {
+  res.set({
+    'Content-Security-Policy': pagePolicy,
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+  });
+  next();
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from './config.js';
+import { modelsOf } from './start.js';
+
+const read = (args: string[], env: Record<string, string> = {}) => readConfig(args, env, 'main');
+
+describe('readConfig', () => {
+  it('has a default for everything', () => {
+    expect(read([])).toEqual({
+      port: 3000,
+      portGiven: false,
+      host: '127.0.0.1',
+      docs: undefined,
+      openai: undefined,
+      ollama: undefined,
+      exit: false,
+    });
+  });
+
+  it('lets flags win over the environment, and an empty variable count as none', () => {
+    const env = { PORT: '4000', DOCS_DIR: '/env', HOST: '', OLLAMA_URL: ' ' };
+    expect(read(['--port', '0', '--docs=/flag'], env)).toMatchObject({
+      port: 0,
+      portGiven: true,
+      docs: '/flag',
+      host: '127.0.0.1',
+      ollama: undefined,
+    });
+    expect(read([], env)).toMatchObject({ port: 4000, portGiven: true, docs: '/env' });
+  });
+
+  it('refuses unknown flags and names the known ones', () => {
+    expect(() => read(['--prot', '1'])).toThrow(/--prot[\s\S]*--docs DIR, --port NUMBER, --host ADDRESS\.$/);
+    expect(() => read(['--exit'])).toThrow(/--exit/);
+    expect(() => read(['folder'])).toThrow(/folder/);
+    expect(() => read(['--docs'])).toThrow(/--docs/);
+    expect(() => read(['--docs', ''])).toThrow('--docs needs a value');
+    expect(readConfig(['--exit'], {}, 'demo').exit).toBe(true);
+  });
+
+  it.each(['-1', '65536', 'abc', '1.5', '0x10'])('refuses the port %s', (port) => {
+    expect(() => read([], { PORT: port })).toThrow(
+      `PORT must be a whole number from 0 to 65535.\n  Why:  It is '${port}'.`,
+    );
+  });
+
+  it('refuses one half of the OpenAI settings, and addresses that are not http', () => {
+    expect(() => read([], { OPENAI_BASE_URL: 'http://x/v1' })).toThrow('OPENAI_API_KEY is missing');
+    expect(() => read([], { OPENAI_API_KEY: 'secret-key' })).toThrow('OPENAI_BASE_URL is missing');
+    expect(() => read([], { OPENAI_BASE_URL: 'x', OPENAI_API_KEY: 'secret-key' })).toThrow("It is 'x'");
+    expect(() => read([], { OLLAMA_URL: 'localhost:11434' })).toThrow(
+      'OLLAMA_URL must be an http:// or https:// address',
+    );
+  });
+
+  it('never prints the key', () => {
+    try {
+      read([], { OPENAI_API_KEY: 'secret-key' });
+    } catch (error) {
+      expect(String(error)).not.toContain('secret-key');
+    }
+  });
+});
+
+describe('modelsOf', () => {
+  const fetch = () => Promise.reject(new Error('not called'));
+  const names = (env: Record<string, string>) =>
+    modelsOf(read([], env), fetch).map(({ model, weight }) => [model.name, weight]);
+
+  it('asks the configured servers first, in a fixed order, and the extractive model last', () => {
+    const openai = { OPENAI_BASE_URL: 'http://a/v1', OPENAI_API_KEY: 'k', OPENAI_MODEL: 'big' };
+    const ollama = { OLLAMA_URL: 'http://b' };
+    expect(names({})).toEqual([['extractive', undefined]]);
+    expect(names(ollama)).toEqual([
+      ['ollama:llama3.2', undefined],
+      ['extractive', 0],
+    ]);
+    expect(names({ ...ollama, ...openai })).toEqual([
+      ['openai:big', undefined],
+      ['ollama:llama3.2', 0],
+      ['extractive', 0],
+    ]);
+  });
+});

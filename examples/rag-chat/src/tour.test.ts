@@ -1,0 +1,113 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { readConfig } from './config.js';
+import { type RunningApp, startApp } from './start.js';
+import { installedPlan, planOf, printTour, runTour, type TourOutcome } from './tour.js';
+
+let app: RunningApp | undefined;
+let other: Server | undefined;
+afterEach(async () => {
+  await app?.close();
+  other?.closeAllConnections();
+  await new Promise((resolve) => (other ? other.close(resolve) : resolve(undefined)));
+  app = undefined;
+  other = undefined;
+});
+
+const start = async (args: string[]): Promise<RunningApp> => {
+  app = await startApp(readConfig(args, {}, 'demo'), () => {});
+  return app;
+};
+
+describe('the tour', () => {
+  it('has every question answered from the documents and every repeated one from the cache', async () => {
+    const { url } = await start(['--port', '0']);
+    const { rows, failures } = await runTour(url, installedPlan);
+    expect(failures).toEqual([]);
+    expect(rows).toHaveLength(12);
+    expect(rows.filter(({ repeated }) => repeated).map(({ layer }) => layer)).toEqual(['memory', 'memory', 'memory']);
+    expect(rows.filter(({ how, layer }) => how === 'at once' && layer === 'model')).toHaveLength(1);
+    for (const row of rows) expect(row.sources).toBeGreaterThan(0);
+  });
+
+  it('asks about other documents what their titles suggest', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'warmpath-tour-'));
+    await writeFile(join(folder, 'ovens.md'), '# Ovens\n\nOvens bake bread with dry heat.\n');
+    await writeFile(join(folder, 'kettles.txt'), 'Kettles boil water.\n');
+    const { url, suggestions } = await start(['--port', '0', '--docs', folder]);
+    await rm(folder, { recursive: true });
+    expect(suggestions).toEqual(['Tell me about kettles.', 'Tell me about Ovens.']);
+    expect((await runTour(url, planOf(suggestions))).failures).toEqual([]);
+  });
+
+  it('says which question was not answered from the documents', async () => {
+    const { url } = await start(['--port', '0']);
+    const { failures } = await runTour(url, {
+      questions: ['zanzibar xylophone'],
+      together: 'What does RetryAgent do?',
+    });
+    expect(failures).toContain('"zanzibar xylophone" was not answered from the documents.');
+  });
+
+  it('says which question failed when the server is no good', async () => {
+    other = createServer((_req, res) => res.writeHead(503).end('out of order'));
+    await new Promise<void>((resolve) => other?.listen(0, '127.0.0.1', resolve));
+    const { port } = other.address() as AddressInfo;
+    const { rows, failures } = await runTour(`http://127.0.0.1:${port}`, { questions: ['A?'], together: 'B?' });
+    expect(rows).toEqual([]);
+    expect(failures).toContain('"A?" failed: status 503: out of order');
+  });
+
+  it('prints an aligned table, what the cache saved, and what failed', () => {
+    const row = { repeated: false, model: 'extractive', firstChunkMs: 3.14, totalMs: 12, sources: 2 };
+    const outcome: TourOutcome = {
+      rows: [
+        { ...row, question: 'A long question?', how: 'stream', layer: 'model' },
+        { ...row, question: 'Short?', how: 'stream', layer: 'memory', repeated: true, totalMs: 1.5 },
+      ],
+      failures: ['It broke.'],
+    };
+    const lines: string[] = [];
+    printTour(outcome, (line) => lines.push(line));
+    expect(lines).toEqual([
+      'Question           Answered by          First chunk    Total   Sources',
+      '────────────────   ──────────────────   ───────────   ──────   ───────',
+      'A long question?   model (extractive)        3.1 ms    12 ms         2',
+      'Short?             cache (memory)            3.1 ms   1.5 ms         2',
+      '',
+      'The cache spared 1 of 2 model calls; a new answer took 12 ms, a kept one 1.5 ms (medians, through HTTP).',
+      'Failed: It broke.',
+    ]);
+  });
+});
+
+describe('startApp', () => {
+  it('says so in one error when the port is taken and was asked for', async () => {
+    const { url } = await start(['--port', '0']);
+    const port = new URL(url).port;
+    await expect(startApp(readConfig(['--port', port], {}, 'main'), () => {})).rejects.toThrow(
+      `Port ${port} of 127.0.0.1 cannot be had.\n  Why:  Another program listens there.`,
+    );
+  });
+
+  it('takes a free port when the usual one is taken and none was asked for', async () => {
+    const { url } = await start(['--port', '0']);
+    const taken = Number(new URL(url).port);
+    const second = await startApp({ ...readConfig([], {}, 'demo'), port: taken }, () => {});
+    expect(Number(new URL(second.url).port)).not.toBe(taken);
+    await second.close();
+  });
+
+  it('listens no more once it is closed', async () => {
+    const running = await start(['--port', '0']);
+    const response = await fetch(`${running.url}/api/info`);
+    await running.close();
+    expect(response.status).toBe(200);
+    await expect(fetch(`${running.url}/api/info`)).rejects.toThrow();
+    app = undefined;
+  });
+});
