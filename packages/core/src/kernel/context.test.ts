@@ -137,6 +137,14 @@ describe('runShared', () => {
     );
     runShared(shared.signal, () => expect(inside().ledger.used).toBe(0));
   });
+
+  it('runs for no tenant, or for another, when told to', () => {
+    const { signal } = new AbortController();
+    runInContext({ tenant: 'acme' }, () => {
+      runShared(signal, () => expect(inside().tenant).toBeUndefined(), {});
+      runShared(signal, () => expect(inside().tenant).toBe('globex'), { tenant: 'globex' });
+    });
+  });
 });
 
 describe('remainingMs', () => {

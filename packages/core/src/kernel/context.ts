@@ -75,12 +75,17 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
 /**
  * Runs work that several callers wait for: it keeps the tenant, ledger and budget of the caller who began it, but obeys
  * `signal` alone, so that neither that caller's leaving nor that caller's deadline ends it for the others.
+ * @param who replaces the tenant, also by none: for work whose callers are not all of one tenant
  */
-export function runShared<T>(signal: AbortSignal, work: () => T): T {
+export function runShared<T>(
+  signal: AbortSignal,
+  work: () => T,
+  who: { readonly tenant?: string | undefined } | undefined = storage.getStore(),
+): T {
   const outer = storage.getStore();
   return storage.run(
     {
-      tenant: outer?.tenant,
+      tenant: who?.tenant,
       signal,
       deadline: undefined,
       ledger: outer?.ledger ?? createLedger(),

@@ -123,7 +123,7 @@ function encodeArray(values: readonly unknown[], path: Path): string {
   let items = 0;
   for (let index = 0; index < values.length; index++) {
     if (!Object.hasOwn(values, index)) {
-      text += 'u';
+      text += 'h';
       continue;
     }
     items++;

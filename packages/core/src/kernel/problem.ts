@@ -53,27 +53,37 @@ export function problemOf(error: unknown): Problem {
       status,
       detail: error.message,
       code: error.code,
-      ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+      ...(Number.isFinite(retryAfterMs) ? { retryAfterMs: retryAfterMs as number } : {}),
     };
   }
   const status = statusOf(error);
-  const { expose = status < 500, title = titleOf(status), type = 'about:blank' } = (error ?? {}) as Partial<Told>;
-  const detail =
-    expose && error instanceof Error ? error.message : 'The request failed on the server. Its log says why.';
-  return { type, title, status, detail };
+  const { expose = status < 500, title, type } = (error ?? {}) as Partial<Told>;
+  if (expose !== true || !(error instanceof Error)) {
+    const detail =
+      status < 500
+        ? 'The server refused the request and gave no reason.'
+        : 'The request failed on the server. Its log says why.';
+    return { type: 'about:blank', title: titleOf(status), status, detail };
+  }
+  return {
+    type: typeof type === 'string' && URL.canParse(type) ? type : 'about:blank',
+    title: typeof title === 'string' ? title : titleOf(status),
+    status,
+    detail: error.message,
+  };
 }
 
-/** What an error may carry for its client. */
+/** What an error may carry for its client; other libraries use the same names for other things. */
 interface Told {
-  readonly expose: boolean;
-  readonly title: string;
-  readonly type: string;
+  readonly expose: unknown;
+  readonly title: unknown;
+  readonly type: unknown;
 }
 
 function statusOf(error: unknown): number {
   const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown };
-  const said = Number(status ?? statusCode);
-  return Number.isInteger(said) && said >= 400 && said <= 599 ? said : 500;
+  const said = status ?? statusCode;
+  return typeof said === 'number' && Number.isInteger(said) && said >= 400 && said <= 599 ? said : 500;
 }
 
 function titleOf(status: number): string {

@@ -1,0 +1,80 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { errorCodes, type Problem, problemOf, WarmpathError, type WarmpathErrorCode } from './index.js';
+
+const refusing = (extra: object): Error => Object.assign(new Error('The body is no JSON.'), extra);
+
+describe('problemOf', () => {
+  it.each<[WarmpathErrorCode, number, string]>([
+    ['WP_TENANT_REQUIRED', 401, 'Unauthorized'],
+    ['WP_ITEM_TOO_LARGE', 413, 'Content too large'],
+    ['WP_MODEL_REQUEST', 502, 'Bad gateway'],
+    ['WP_OVERLOADED', 503, 'Service unavailable'],
+    ['WP_DEADLINE', 504, 'Gateway timeout'],
+    ['WP_BAD_OPTION', 500, 'Internal server error'],
+  ])('tells %s as status %d', (code, status, title) => {
+    expect(problemOf(new WarmpathError(code, 'It is so.'))).toEqual({
+      type: `urn:warmpath:${code}`,
+      title,
+      status,
+      detail: 'It is so.',
+      code,
+    });
+  });
+
+  it('has a status for every code, and says when to come back where that is known', () => {
+    for (const code of Object.keys(errorCodes) as WarmpathErrorCode[]) {
+      const problem = problemOf(new WarmpathError(code, 'It is so.', { details: { retryAfterMs: 250 } }));
+      expect(problem.status).toBeGreaterThanOrEqual(400);
+      expect(problem.retryAfterMs).toBe(250);
+    }
+    const never = problemOf(new WarmpathError('WP_OVERLOADED', 'Full.', { details: { retryAfterMs: Number.NaN } }));
+    expect(never).not.toHaveProperty('retryAfterMs');
+  });
+
+  it.each([
+    ['a status', { status: 415 }, 415],
+    ['a statusCode', { statusCode: 413 }, 413],
+    ['leave to be shown', { status: 503, expose: true }, 503],
+  ])('lets an error with %s speak for itself', (_, extra, status) => {
+    expect(problemOf(refusing(extra))).toMatchObject({ status, detail: 'The body is no JSON.' });
+  });
+
+  it.each([
+    ['an error of nobody', new Error('password=1234'), 500],
+    ['a 5xx', refusing({ status: 502 }), 502],
+    ['a 4xx that is not to be shown', refusing({ status: 404, expose: false }), 404],
+    ['a text', 'password=1234', 500],
+    ['nothing', undefined, 500],
+    ['an object with a status', { status: 404, message: 'password=1234' }, 404],
+    ['a status of another kind', refusing({ status: Symbol('404') }), 500],
+    ['a status that is none', refusing({ status: 200 }), 500],
+    ['a status out of range', refusing({ status: 700 }), 500],
+  ])('tells of %s only that it happened', (_, error, status) => {
+    const problem = problemOf(error);
+    expect(problem.status).toBe(status);
+    expect(problem.detail).toMatch(
+      /^The (server refused the request and gave no reason|request failed on the server)\./,
+    );
+  });
+
+  it('takes title and type from an error that may speak, when they are what they should be', () => {
+    const type = 'https://docs.example/too-large';
+    expect(problemOf(refusing({ status: 413, title: 'Too large', type }))).toMatchObject({ title: 'Too large', type });
+    // A body parser's `type` is a word of its own, not an address.
+    expect(problemOf(refusing({ status: 400, type: 'entity.parse.failed' }))).toMatchObject({
+      title: 'Bad request',
+      type: 'about:blank',
+    });
+  });
+
+  it('makes a complete document of anything that can be thrown', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.anything(), fc.object().map(refusing)), (thrown) => {
+        const { type, title, status, detail }: Problem = problemOf(thrown);
+        expect([type, title, detail].every((text) => typeof text === 'string' && text !== '')).toBe(true);
+        expect(Number.isInteger(status) && status >= 400 && status <= 599).toBe(true);
+      }),
+    );
+  });
+});
