@@ -99,6 +99,25 @@ const refused: readonly (readonly [title: string, rule: string, plant: Plant])[]
     'export const timer = setInterval(() => {}, 5);',
   ),
   plant(
+    'the time of day, by another name',
+    'plugin',
+    'packages/core/src/limiter/t4.ts',
+    'export const now = Date.now;',
+  ),
+  plant('a time limit', 'plugin', 'packages/core/src/limiter/t5.ts', 'export const late = AbortSignal.timeout(5);'),
+  plant(
+    'a timer module',
+    importRule,
+    'packages/core/src/limiter/t6.ts',
+    "import { setTimeout } from 'node:timers/promises';",
+  ),
+  plant(
+    'another part into a deep folder',
+    importRule,
+    'packages/core/src/cache/stores/deep/p1.ts',
+    "import { createLimiter } from '../../../limiter/index.js';",
+  ),
+  plant(
     'a cycle',
     'lint/suspicious/noImportCycles',
     'packages/core/src/limiter/c1.ts',

@@ -8,6 +8,7 @@ import {
   type Rule,
   rule,
   systemClock,
+  systemRandom,
   type WarmpathError,
 } from './index.js';
 
@@ -215,7 +216,7 @@ describe('each rule says what it wants and what came', () => {
   it('knows a clock, a random source and a listener', () => {
     expect(ambientRules.clock.allows(systemClock)).toBe(true);
     expect(ambientRules.clock.allows({ now: () => 1 })).toBe(false);
-    expect(ambientRules.random.allows(Math.random)).toBe(true);
+    expect(ambientRules.random.allows(systemRandom)).toBe(true);
     expect(ambientRules.onEvent.allows('event')).toBe(false);
   });
 });
