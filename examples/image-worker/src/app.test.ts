@@ -1,0 +1,289 @@
+import { createHash } from 'node:crypto';
+import { request } from 'node:http';
+import { Logger } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { type ModelServer, type ModelServerOptions, startModelServer } from '@warmpath/core/testing';
+import sharp, { type Sharp } from 'sharp';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createApp } from './app.js';
+import type { WorkerConfig } from './config.js';
+import type { ImageAnswer } from './images.controller.js';
+
+const maxImageBytes = 400_000;
+let app: NestExpressApplication | undefined;
+let models: ModelServer | undefined;
+let origin = '';
+let warnings: string[] = [];
+let errors: unknown[] = [];
+
+beforeEach(() => {
+  warnings = [];
+  errors = [];
+  vi.spyOn(Logger.prototype, 'warn').mockImplementation((message: unknown) => void warnings.push(String(message)));
+  vi.spyOn(Logger.prototype, 'error').mockImplementation((message: unknown) => void errors.push(message));
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await app?.close();
+  await models?.close();
+  models = undefined;
+});
+
+async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
+  app = await createApp({ port: 0, host: '127.0.0.1', maxImageBytes, vision: undefined, ...config });
+  await app.listen(0, '127.0.0.1');
+  origin = await app.getUrl();
+}
+
+async function startWithModel(options: ModelServerOptions = {}): Promise<ModelServer> {
+  models = await startModelServer({ reply: 'A red field under a grey sky.', ...options });
+  await start({ vision: { baseUrl: models.ollamaUrl, model: 'llava' } });
+  return models;
+}
+
+const red = { r: 200, g: 30, b: 30 };
+const picture = (width = 1_600, height = 1_200): Sharp =>
+  sharp({ create: { width, height, channels: 3, background: red } });
+const noise = (width: number, height: number): Sharp =>
+  sharp({ create: { width, height, channels: 3, background: red, noise: { type: 'gaussian', mean: 128, sigma: 60 } } });
+
+function post(body: RequestInit['body'], type?: string): Promise<Response> {
+  return fetch(`${origin}/images`, {
+    method: 'POST',
+    body: body ?? null,
+    headers: type ? { 'content-type': type } : {},
+  });
+}
+
+interface VisionRequest {
+  readonly model: string;
+  readonly messages: readonly { readonly images: readonly string[] }[];
+}
+
+const asBody = (bytes: Buffer): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
+
+async function upload(bytes: Buffer, type = 'image/jpeg'): Promise<ImageAnswer> {
+  const answer = await post(asBody(bytes), type);
+  expect(answer.status).toBe(201);
+  return (await answer.json()) as ImageAnswer;
+}
+
+function form(bytes: Buffer, field = 'image'): FormData {
+  const data = new FormData();
+  data.set(field, new Blob([asBody(bytes)], { type: 'image/png' }), 'picture.png');
+  return data;
+}
+
+describe('an upload', () => {
+  it('is resized, gets a thumbnail, its metadata and a caption', async () => {
+    await start();
+    const bytes = await picture().jpeg().toBuffer();
+    const answer = await upload(bytes);
+    const id = createHash('sha256').update(bytes).digest('hex');
+    expect(answer).toEqual({
+      id,
+      metadata: {
+        format: 'jpeg',
+        width: 1_600,
+        height: 1_200,
+        bytes: bytes.length,
+        channels: 3,
+        space: 'srgb',
+        hasAlpha: false,
+        frames: 1,
+      },
+      thumbnail: { width: 128, height: 96, bytes: expect.any(Number), url: `/images/${id}/thumbnail` },
+      resized: { width: 1_024, height: 768, bytes: expect.any(Number), url: `/images/${id}/resized` },
+      caption: {
+        text: 'A landscape image of 1600 × 1200 pixels, mostly red, dim and almost without detail.',
+        source: 'measured',
+        cached: false,
+      },
+    });
+    for (const rendition of ['thumbnail', 'resized'] as const) {
+      const served = await fetch(origin + answer[rendition].url);
+      expect(served.headers.get('content-type')).toBe('image/webp');
+      expect(served.headers.get('cache-control')).toContain('immutable');
+      const data = Buffer.from(await served.arrayBuffer());
+      expect(data.length).toBe(answer[rendition].bytes);
+      expect(await sharp(data).metadata()).toMatchObject({
+        format: 'webp',
+        width: answer[rendition].width,
+        height: answer[rendition].height,
+      });
+    }
+  });
+
+  it('gets the caption of the same bytes from the cache, also as a form', async () => {
+    await start();
+    const bytes = await picture().png().toBuffer();
+    const first = await upload(bytes, 'image/png');
+    const again = (await (await post(form(bytes))).json()) as ImageAnswer;
+    expect([first.caption.cached, again.caption.cached]).toEqual([false, true]);
+    expect(again).toEqual({ ...first, caption: { ...first.caption, cached: true } });
+    const other = await upload(await picture(300, 300).png().toBuffer(), 'image/png');
+    expect(other.caption.cached).toBe(false);
+  });
+
+  it.each(['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff'] as const)('may be a %s', async (format) => {
+    await start();
+    const image = sharp({ create: { width: 60, height: 90, channels: 4, background: { ...red, alpha: 0.4 } } });
+    const { metadata, resized, caption } = await upload(await image.toFormat(format).toBuffer(), `image/${format}`);
+    expect(metadata).toMatchObject({ format, width: 60, height: 90 });
+    expect(resized).toMatchObject({ width: 60, height: 90 });
+    const transparent = ['png', 'webp', 'avif', 'gif'].includes(format);
+    expect(caption.text.includes('partly transparent')).toBe(transparent);
+  });
+
+  it('may be animated or lie on its side', async () => {
+    await start();
+    const frames = [red, { r: 0, g: 0, b: 255 }].map((background) =>
+      sharp({ create: { width: 20, height: 20, channels: 3, background } })
+        .png()
+        .toBuffer(),
+    );
+    const animated = await sharp(await Promise.all(frames), { join: { animated: true } })
+      .gif()
+      .toBuffer();
+    expect((await upload(animated, 'image/gif')).caption.text).toContain('animation of 2 frames of 20 × 20');
+    const turned = await picture(90, 60).withMetadata({ orientation: 6 }).jpeg().toBuffer();
+    expect(await upload(turned)).toMatchObject({
+      metadata: { width: 60, height: 90 },
+      resized: { width: 60, height: 90 },
+    });
+  });
+});
+
+describe('a refused upload', () => {
+  async function refusal(answer: Response): Promise<Record<string, unknown>> {
+    expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    return (await answer.json()) as Record<string, unknown>;
+  }
+
+  const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>';
+  const cases: readonly [string, () => Promise<Response>, number, RegExp][] = [
+    ['no body', () => post(undefined), 400, /^There is no image\. Send one as the body/],
+    ['an empty body', () => post('', 'image/png'), 400, /^There is no image\. Send one as the body/],
+    ['a form without the field', () => post(new FormData()), 400, /.+/],
+    ['a form with another field', async () => post(form(await picture().png().toBuffer(), 'photo')), 400, /photo/],
+    ['a broken form', () => post('--x\r\n', 'multipart/form-data; boundary=x'), 400, /.+/],
+    ['a form without a boundary', () => post('x', 'multipart/form-data'), 400, /.+/],
+    ['JSON', () => post('{"image":1}', 'application/json'), 415, /^A body of type application\/json is no image/],
+    ['text that says it is an image', () => post('hello', 'image/png'), 415, /^What came is not a JPEG, PNG/],
+    ['text in a form', () => post(form(Buffer.from('hello'))), 415, /^What came is not a JPEG, PNG/],
+    ['an SVG', () => post(svg, 'image/svg+xml'), 415, /^What came is not a JPEG, PNG/],
+    [
+      'a truncated JPEG',
+      async () => post(asBody((await noise(200, 200).jpeg().toBuffer()).subarray(0, 6_000)), 'image/jpeg'),
+      422,
+      /^The image is damaged or incomplete: .+\.$/,
+    ],
+    [
+      'a truncated PNG',
+      async () => post(asBody((await noise(200, 200).png().toBuffer()).subarray(0, 6_000)), 'image/png'),
+      422,
+      /^The image is damaged or incomplete: .+\.$/,
+    ],
+    [
+      'too many bytes',
+      async () => post(asBody(await noise(700, 700).png().toBuffer()), 'image/png'),
+      413,
+      /^An image may have at most 400000 bytes\.$/,
+    ],
+    [
+      'too many bytes in a form',
+      async () => post(form(await noise(700, 700).png().toBuffer())),
+      413,
+      /^An image may have at most 400000 bytes\.$/,
+    ],
+    [
+      'a small file that unpacks to too many pixels',
+      async () => post(asBody(await picture(7_200, 7_200).webp({ effort: 0 }).toBuffer()), 'image/webp'),
+      413,
+      /^An image may have at most 50 million pixels\.$/,
+    ],
+  ];
+
+  it.each(cases)('with %s gets a problem document, and the log says why, once', async (_name, send, status, detail) => {
+    await start();
+    const answer = await send();
+    expect(answer.status).toBe(status);
+    expect(await refusal(answer)).toEqual({
+      type: 'about:blank',
+      title: expect.any(String),
+      status,
+      detail: expect.stringMatching(detail),
+    });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(new RegExp(`^POST /images was refused with ${status}: `));
+    expect(errors).toEqual([]);
+    expect((await upload(await picture(20, 20).jpeg().toBuffer())).metadata.width).toBe(20); // it goes on working
+  });
+
+  it('that the client breaks off does no harm', async () => {
+    await start();
+    const client = request(`${origin}/images`, {
+      method: 'POST',
+      headers: { 'content-type': 'image/png', 'content-length': 100_000 },
+    });
+    const broken = new Promise((resolve) => client.once('error', resolve));
+    client.write(Buffer.alloc(1_000), () => client.destroy());
+    await broken;
+    expect((await upload(await picture(20, 20).jpeg().toBuffer())).metadata.width).toBe(20);
+    expect(errors).toEqual([]);
+  });
+
+  it('is unknown under every id, and so is what has never come', async () => {
+    await start();
+    const answer = await fetch(`${origin}/images/${'0'.repeat(64)}/thumbnail`);
+    expect(answer.status).toBe(404);
+    expect(await refusal(answer)).toMatchObject({ status: 404, title: 'Not found' });
+    expect((await refusal(await fetch(`${origin}/elsewhere`))).status).toBe(404);
+  });
+});
+
+describe('with a vision model', () => {
+  it('the model sees the picture and writes the caption, once for the same bytes', async () => {
+    const server = await startWithModel();
+    const bytes = await picture().jpeg().toBuffer();
+    const [first, again] = [await upload(bytes), await upload(bytes)];
+    expect(first.caption).toEqual({ text: 'A red field under a grey sky.', source: 'model', cached: false });
+    expect(again.caption).toEqual({ ...first.caption, cached: true });
+    expect(server.requests).toHaveLength(1);
+    const [asked] = server.requests.map(({ body }) => body as VisionRequest);
+    expect(asked?.model).toBe('llava');
+    const sent = Buffer.from(asked?.messages.at(-1)?.images[0] ?? '', 'base64');
+    expect(await sharp(sent).metadata()).toMatchObject({ format: 'jpeg', width: 768, height: 576 });
+  });
+
+  it('asks once for uploads of the same bytes at the same time', async () => {
+    const server = await startWithModel();
+    const bytes = await picture().jpeg().toBuffer();
+    const answers = await Promise.all([upload(bytes), upload(bytes), upload(bytes)]);
+    expect(new Set(answers.map(({ caption }) => caption.text)).size).toBe(1);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it('that refuses, the caption is measured, says so, and is not kept in the place of the model', async () => {
+    const server = await startWithModel();
+    server.fail({ status: 400 });
+    const bytes = await picture().jpeg().toBuffer();
+    const away = await upload(bytes);
+    expect(away.caption).toMatchObject({ source: 'measured', cached: false });
+    expect(warnings).toEqual([expect.stringMatching(/^Captioner\.modelled failed, measured answers instead: .*400/)]);
+    const back = await upload(bytes);
+    expect(back.caption).toEqual({ text: 'A red field under a grey sky.', source: 'model', cached: false });
+  });
+
+  it('that cannot be reached, the caption is measured', async () => {
+    await start({ vision: { baseUrl: 'http://127.0.0.1:1', model: 'llava' } });
+    const { caption } = await upload(await picture().jpeg().toBuffer());
+    expect(caption.source).toBe('measured');
+  });
+
+  it('that says nothing, the caption is measured', async () => {
+    await startWithModel({ reply: '  ' });
+    const { caption } = await upload(await picture().jpeg().toBuffer());
+    expect(caption.source).toBe('measured');
+  });
+});

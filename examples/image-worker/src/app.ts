@@ -1,0 +1,53 @@
+import { type DynamicModule, Logger, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { MulterModule, type NestExpressApplication } from '@nestjs/platform-express';
+import type { WarmpathEvent } from '@warmpath/core';
+import { ollama } from '@warmpath/core/models';
+import { WarmpathModule } from '@warmpath/nestjs';
+import { Captioner, VISION_MODEL } from './captioner.js';
+import type { WorkerConfig } from './config.js';
+import { ImageProcessor } from './image-processor.js';
+import { ImageStore } from './image-store.js';
+import { ImagesController } from './images.controller.js';
+import { UploadRefusals } from './upload-refusals.js';
+
+@Module({})
+class ImageWorkerModule {
+  static with({ vision, maxImageBytes }: WorkerConfig): DynamicModule {
+    return {
+      module: ImageWorkerModule,
+      imports: [
+        WarmpathModule.forRoot({ onEvent: logFallback }),
+        MulterModule.register({ limits: { fileSize: maxImageBytes, files: 1, fields: 10, fieldSize: 1_024 } }),
+      ],
+      controllers: [ImagesController],
+      providers: [
+        ImageProcessor,
+        Captioner,
+        { provide: ImageStore, useFactory: () => new ImageStore() },
+        { provide: VISION_MODEL, useFactory: () => vision && ollama(vision) },
+      ],
+    };
+  }
+}
+
+const logger = new Logger('Captions');
+
+function logFallback(event: WarmpathEvent): void {
+  if (event.type !== 'fallback.used') return;
+  const why = event.error instanceof Error ? event.error.message : String(event.error);
+  logger.warn(`${event.failed} failed, ${event.next} answers instead: ${why}`);
+}
+
+/** The worker, ready to listen. */
+export async function createApp(config: WorkerConfig): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(ImageWorkerModule.with(config), {
+    bodyParser: false,
+    logger: ['warn', 'error', 'fatal'],
+    abortOnError: false,
+  });
+  app.useBodyParser('raw', { type: 'image/*', limit: config.maxImageBytes });
+  app.useGlobalFilters(new UploadRefusals(config.maxImageBytes));
+  app.enableShutdownHooks();
+  return app;
+}

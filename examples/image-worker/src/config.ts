@@ -1,0 +1,51 @@
+/** What the environment says, checked. */
+export interface WorkerConfig {
+  readonly port: number;
+  readonly host: string;
+  /** The largest upload that is read. */
+  readonly maxImageBytes: number;
+  /** The vision model that writes captions; without one they are built from measurements. */
+  readonly vision: { readonly baseUrl: string; readonly model: string } | undefined;
+}
+
+/** A setting that the worker cannot start with; its message is one line for the person who set it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const mebibyte = 1024 * 1024;
+
+/** @throws ConfigError naming the variable, its rule and what came */
+export function readConfig(env: Environment): WorkerConfig {
+  const baseUrl = read(env, 'OLLAMA_URL');
+  return {
+    port: integer(env, 'PORT', 3001, 0, 65_535),
+    host: read(env, 'HOST') ?? '127.0.0.1',
+    maxImageBytes: integer(env, 'MAX_IMAGE_BYTES', 10 * mebibyte, 1, 1024 * mebibyte),
+    vision:
+      baseUrl === undefined ? undefined : { baseUrl: url(baseUrl), model: read(env, 'OLLAMA_VISION_MODEL') ?? 'llava' },
+  };
+}
+
+/** An empty variable counts as one that is not set. */
+function read(env: Environment, name: string): string | undefined {
+  return env[name]?.trim() || undefined;
+}
+
+function integer(env: Environment, name: string, fallback: number, min: number, max: number): number {
+  const text = read(env, name);
+  if (text === undefined) return fallback;
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new ConfigError(`${name} must be a whole number from ${min} to ${max}, and is '${text}'.`);
+}
+
+function url(text: string): string {
+  const parsed = URL.parse(text);
+  const plain =
+    parsed !== null && ['http:', 'https:'].includes(parsed.protocol) && !parsed.username && !parsed.password;
+  if (plain) return text;
+  throw new ConfigError('OLLAMA_URL must be an http:// or https:// address without a user name or password.');
+}

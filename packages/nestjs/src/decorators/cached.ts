@@ -1,0 +1,87 @@
+import { StreamableFile } from '@nestjs/common';
+import type { Cache, CacheOptions } from '@warmpath/core/cache';
+import { checkOptions, type Rules, rule, WarmpathError } from '@warmpath/core/kernel';
+import { isObservable } from 'rxjs';
+import { reportCacheResult } from '../cache-report.js';
+import { applyPolicy } from './apply-policy.js';
+import type { Policy } from './decorated-method.js';
+import type { ArgumentsFunction, MethodPolicyDecorator } from './decorator-types.js';
+import { PartsByName } from './parts-by-name.js';
+
+export interface CachedOptions<Key extends ArgumentsFunction = ArgumentsFunction>
+  extends Omit<CacheOptions, 'name' | 'clock' | 'onEvent'> {
+  /**
+   * What tells calls apart, as data: `key: (id: string) => id`. Default: all arguments. Its parameters are checked
+   * against the method's.
+   */
+  readonly key?: Key;
+  /** Names the cache in events, metrics and a shared store. Default `Class.method`. */
+  readonly name?: string;
+  /** Reject with `WP_MODULE_MISSING` where there is no WarmpathModule, instead of running the bare method. */
+  readonly strict?: boolean;
+}
+
+const rules: Rules<CachedOptions> = {
+  key: rule.function,
+  name: rule.text,
+  strict: rule.boolean,
+  ttl: rule.positiveDuration,
+  maxEntries: rule.integer(1),
+  store: rule.withMethods('a store', 'get', 'set', 'delete'),
+  storeTimeout: rule.positiveDuration,
+  scope: rule.oneOf('caller', 'tenant', 'shared'),
+};
+
+/**
+ * Answers from the runtime's cache, and computes once for all who ask at the same time. Entries belong to the method of
+ * this class: two instances share them, two subclasses do not. Callers get their own copy of what is kept.
+ * A call rejects with `WP_BAD_KEY` when an argument has no canonical form (pass `key`), and with `WP_BAD_OPTION` when the
+ * method answers with something that can be read only once, such as a stream or an Observable.
+ * @throws WarmpathError `WP_BAD_OPTION`
+ */
+export function Cached<Key extends ArgumentsFunction = () => unknown>(
+  options: CachedOptions<Key> = {},
+): MethodPolicyDecorator<Key> {
+  checkOptions<CachedOptions>('@Cached()', options as CachedOptions, rules);
+  const { key, name, strict = false, ...cacheOptions } = options;
+  const keyOf = (key ?? ((...args: unknown[]) => args)) as (...args: readonly unknown[]) => unknown;
+  const caches = new PartsByName<Cache>();
+  const policy: Policy = {
+    kind: 'Cached',
+    strict,
+    layer(runtime, { id }, next) {
+      const cache = caches.get(runtime, name ?? id, (own) => runtime.cache(own, cacheOptions));
+      return async (self, args) => {
+        const result = await cache.resolve(Reflect.apply(keyOf, self, args), async () => {
+          return keepable(await next(self, args), id);
+        });
+        reportCacheResult(cache.name, result);
+        return result.value;
+      };
+    },
+  };
+  return applyPolicy(policy) as MethodPolicyDecorator<Key>;
+}
+
+/** Lets a value pass that can be given out more than once. */
+function keepable(value: unknown, method: string): unknown {
+  const kind = readOnceKind(value);
+  if (kind === undefined) return value;
+  throw new WarmpathError(
+    'WP_BAD_OPTION',
+    `@Cached() on ${method}: the method answered with ${kind}, which can be read only once. Cache what it carries: ` +
+      'collect it first, or use the stream() of an injected cache.',
+    { details: { method, kind } },
+  );
+}
+
+function readOnceKind(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (isObservable(value)) return 'an Observable';
+  if (value instanceof StreamableFile) return 'a StreamableFile';
+  if (value instanceof Response) return 'a Response';
+  if (value instanceof ReadableStream) return 'a ReadableStream';
+  if (Symbol.asyncIterator in value) return 'an AsyncIterable';
+  if (Symbol.iterator in value && 'next' in value) return 'an iterator';
+  return undefined;
+}

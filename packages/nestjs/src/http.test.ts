@@ -1,0 +1,546 @@
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { gunzipSync } from 'node:zlib';
+import {
+  Body,
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  Get,
+  HttpCode,
+  HttpException,
+  type INestApplication,
+  Inject,
+  Injectable,
+  Logger,
+  Param,
+  Post,
+  Res,
+  SetMetadata,
+  Sse,
+  type Type,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { currentContext, WarmpathError } from '@warmpath/core/kernel';
+import { Observable, of, Subject } from 'rxjs';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  Cached,
+  GzipInterceptor,
+  ProblemFilter,
+  RateLimited,
+  StreamInterceptor,
+  WarmpathModule,
+  type WarmpathModuleOptions,
+  WithFallback,
+} from './index.js';
+
+const platforms = [
+  ['Express', () => new ExpressAdapter()],
+  ['Fastify', () => new FastifyAdapter()],
+] as const;
+
+/** A promise that the test settles, for order without sleeping. */
+function deferred<T = void>(): PromiseWithResolvers<T> {
+  return Promise.withResolvers<T>();
+}
+
+describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
+  let app: INestApplication | undefined;
+  let origin = '';
+
+  async function start(
+    controller: Type<unknown>,
+    options: WarmpathModuleOptions = {},
+    set: (app: INestApplication) => void = () => {},
+  ): Promise<void> {
+    const imports = [WarmpathModule.forRoot({ tenant: (req) => req.headers['x-tenant'] as string, ...options })];
+    const module = await Test.createTestingModule({ imports, controllers: [controller] }).compile();
+    app = module.createNestApplication(adapter(), { logger: false });
+    set(app);
+    await app.listen(0, '127.0.0.1');
+    origin = await app.getUrl();
+  }
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await app?.close();
+    app = undefined;
+  });
+
+  /** Not with fetch, whose pool at once dials again when a request is aborted. */
+  function leaveAfterFirstByte(path: string): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const request = httpRequest(`${origin}${path}`, { agent: false }, (answer) => {
+      answer.once('data', () => {
+        request.destroy();
+        resolve();
+      });
+    });
+    request.on('error', reject).end();
+    return promise;
+  }
+
+  describe('the context of a request', () => {
+    let left = deferred<unknown>();
+    let begun = deferred();
+    beforeEach(() => {
+      left = deferred();
+      begun = deferred();
+    });
+
+    @Controller()
+    class ContextController {
+      @Get('tenant')
+      tenant(): unknown {
+        return { tenant: currentContext()?.tenant ?? null, signal: currentContext()?.signal?.aborted ?? null };
+      }
+      @Get('prefixed')
+      prefixed(): unknown {
+        return this.tenant();
+      }
+      @Post('tenant')
+      async posted(@Body() body: unknown): Promise<unknown> {
+        await new Promise((resolve) => setImmediate(resolve));
+        return { tenant: currentContext()?.tenant ?? null, body };
+      }
+      @Get('wait')
+      async wait(): Promise<unknown> {
+        const { signal } = currentContext() ?? {};
+        signal?.addEventListener('abort', () => left.resolve(signal.reason));
+        begun.resolve();
+        throw await left.promise;
+      }
+    }
+
+    it('has its tenant and a live signal, also after a body has been read', async () => {
+      await start(ContextController);
+      const headers = { 'x-tenant': 'acme' };
+      expect(await (await fetch(`${origin}/tenant`, { headers })).json()).toEqual({ tenant: 'acme', signal: false });
+      expect(await (await fetch(`${origin}/tenant`)).json()).toEqual({ tenant: null, signal: false });
+      const body = JSON.stringify({ text: 'x'.repeat(70_000) });
+      const posted = await fetch(`${origin}/tenant`, {
+        method: 'POST',
+        body,
+        headers: { ...headers, 'content-type': 'application/json' },
+      });
+      expect(await posted.json()).toEqual({ tenant: 'acme', body: JSON.parse(body) });
+    });
+
+    it('is there below a global prefix and for routes that are excluded from it', async () => {
+      await start(ContextController, {}, (nest) => nest.setGlobalPrefix('api/v1', { exclude: ['wait', 'tenant'] }));
+      const headers = { 'x-tenant': 'acme' };
+      expect(await (await fetch(`${origin}/tenant`, { headers })).json()).toMatchObject({ tenant: 'acme' });
+      expect(await (await fetch(`${origin}/api/v1/prefixed`, { headers })).json()).toMatchObject({ tenant: 'acme' });
+    });
+
+    it('has its signal aborted when the client leaves, which no log calls an error', async () => {
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+      await start(ContextController, {}, (nest) => nest.useGlobalFilters(new ProblemFilter()));
+      const client = httpRequest(`${origin}/wait`, { agent: false });
+      client.on('error', () => undefined).end();
+      await begun.promise;
+      client.destroy();
+      expect(await left.promise).toMatchObject({ name: 'AbortError' });
+      await app?.close();
+      expect(errors).not.toHaveBeenCalled();
+    });
+
+    it('answers with an error when the tenant cannot be told', async () => {
+      await start(ContextController, {
+        tenant: () => {
+          throw new HttpException('no tenant', 400);
+        },
+      });
+      expect((await fetch(`${origin}/tenant`)).status).toBeGreaterThanOrEqual(400);
+    });
+  });
+
+  describe('decorators on controllers and what they call', () => {
+    @Injectable()
+    class RoleGuard implements CanActivate {
+      readonly #reflector: Reflector;
+      constructor(@Inject(Reflector) reflector: Reflector) {
+        this.#reflector = reflector;
+      }
+      canActivate(context: ExecutionContext): boolean {
+        const role = this.#reflector.get<string | undefined>('role', context.getHandler());
+        return role === undefined || context.switchToHttp().getRequest().headers['x-role'] === role;
+      }
+    }
+
+    @Controller()
+    @UseGuards(RoleGuard)
+    class PolicyController {
+      #calls = 0;
+
+      @Get('above')
+      @SetMetadata('role', 'admin')
+      @Cached()
+      async above(): Promise<object> {
+        return { calls: ++this.#calls };
+      }
+
+      @Cached({ key: (id: string) => id })
+      @Get('below/:id')
+      @SetMetadata('role', 'admin')
+      async below(@Param('id') id: string): Promise<object> {
+        return { id, calls: ++this.#calls };
+      }
+
+      @Get('limited')
+      @RateLimited({ limit: 1, window: '1h' })
+      async limited(): Promise<object> {
+        return { fine: true };
+      }
+
+      @Get('mended')
+      @WithFallback({ to: () => ({ mended: true }) })
+      @RateLimited({ limit: 1, window: '1h' })
+      async mended(): Promise<object> {
+        return { mended: false };
+      }
+    }
+
+    it('leave guards, parameters and routes in force, above and below', async () => {
+      await start(PolicyController);
+      for (const path of ['above', 'below/7']) {
+        expect((await fetch(`${origin}/${path}`)).status).toBe(403);
+        const first = await fetch(`${origin}/${path}`, { headers: { 'x-role': 'admin' } });
+        const second = await fetch(`${origin}/${path}`, { headers: { 'x-role': 'admin' } });
+        expect([first.status, second.status]).toEqual([200, 200]);
+        expect(await second.json()).toEqual(await first.json());
+      }
+    });
+
+    it('answer past the limit with 429, Retry-After and the RateLimit fields', async () => {
+      await start(PolicyController);
+      const allowed = await fetch(`${origin}/limited`);
+      expect([allowed.status, allowed.headers.get('retry-after')]).toEqual([200, null]);
+      const refused = await fetch(`${origin}/limited`);
+      expect(refused.status).toBe(429);
+      expect(refused.headers.get('retry-after')).toBe('3600');
+      expect(refused.headers.get('ratelimit')).toBe('"PolicyController.limited";r=0;t=3600');
+      expect(refused.headers.get('ratelimit-policy')).toBe('"PolicyController.limited";q=1;w=3600');
+      expect(await refused.json()).toMatchObject({ statusCode: 429, error: 'Too Many Requests' });
+    });
+
+    it('keep those fields with a filter of the app, here that for problem documents', async () => {
+      await start(PolicyController, {}, (nest) => nest.useGlobalFilters(new ProblemFilter()));
+      await fetch(`${origin}/limited`);
+      const refused = await fetch(`${origin}/limited`);
+      expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '3600']);
+      expect(refused.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+      expect(await refused.json()).toMatchObject({ status: 429, title: 'Too many requests' });
+    });
+
+    it('send none of them when a fallback has mended the refusal', async () => {
+      await start(PolicyController);
+      await fetch(`${origin}/mended`);
+      const mended = await fetch(`${origin}/mended`);
+      expect([mended.status, mended.headers.get('retry-after')]).toEqual([200, null]);
+      expect(await mended.json()).toEqual({ mended: true });
+    });
+  });
+
+  describe('StreamInterceptor', () => {
+    const more = new Map<string, PromiseWithResolvers<void>>();
+    const gate = (name: string): PromiseWithResolvers<void> => {
+      const known = more.get(name) ?? deferred();
+      more.set(name, known);
+      return known;
+    };
+    const closed = vi.fn();
+
+    @Controller()
+    @UseInterceptors(StreamInterceptor)
+    class StreamController {
+      @Get('chunks')
+      async *chunks(): AsyncGenerator<unknown> {
+        yield 'first';
+        await gate('chunks').promise;
+        yield { type: 'text', text: 'two\nlines' };
+        yield { data: { n: 3 }, type: 'third', id: 3, retry: 1_000 };
+      }
+
+      @Get('tenant')
+      async *tenant(): AsyncGenerator<unknown> {
+        yield currentContext()?.tenant;
+        await new Promise((resolve) => setImmediate(resolve));
+        yield currentContext()?.tenant;
+      }
+
+      @Post('posted')
+      @HttpCode(200)
+      async posted(@Body() body: { n: number }): Promise<AsyncIterable<unknown>> {
+        async function* count(): AsyncGenerator<unknown> {
+          for (let n = 1; n <= body.n; n++) yield `${n} for ${currentContext()?.tenant}`;
+        }
+        return count();
+      }
+
+      @Get('early')
+      async *early(): AsyncGenerator<unknown> {
+        if (more.size >= 0) throw new HttpException('not today', 418);
+        yield 'never';
+      }
+
+      @Get('late')
+      async *late(): AsyncGenerator<unknown> {
+        yield 'one';
+        throw new WarmpathError('WP_MODEL_RESPONSE', 'the model stuttered');
+      }
+
+      @Get('leave')
+      async *leave(): AsyncGenerator<unknown> {
+        try {
+          yield 'one';
+          await new Promise((_resolve, reject) => {
+            const signal = currentContext()?.signal;
+            signal?.addEventListener('abort', () => reject(signal.reason));
+          });
+        } finally {
+          closed();
+          gate('left').resolve();
+        }
+      }
+
+      @Get('observable')
+      observable(): Observable<unknown> {
+        const subject = new Subject<unknown>();
+        void gate('observable').promise.then(() => {
+          subject.next('two');
+          subject.complete();
+        });
+        return new Observable((subscriber) => {
+          subscriber.next('one');
+          return subject.subscribe(subscriber);
+        });
+      }
+
+      @Get('observable-left')
+      observableLeft(): Observable<unknown> {
+        return new Observable((subscriber) => {
+          subscriber.next('one');
+          return () => gate('unsubscribed').resolve();
+        });
+      }
+
+      @Get('at-once')
+      atOnce(): Observable<unknown> {
+        return of('one', 'two');
+      }
+
+      @Get('empty')
+      async *empty(): AsyncGenerator<unknown> {}
+
+      @Get('plain')
+      plain(): unknown {
+        return { plain: true };
+      }
+
+      @Get('single')
+      single(): Observable<unknown> {
+        return of({ single: true });
+      }
+
+      @Sse('sse')
+      sse(): Observable<unknown> {
+        return of({ data: 'by Nest' }, { data: 'too' });
+      }
+
+      @Get('own')
+      own(@Res() response: { send(body: unknown): void }): void {
+        response.send({ own: true });
+      }
+    }
+
+    it('sends each chunk as it comes, as an event', async () => {
+      more.clear();
+      await start(StreamController);
+      const answer = await fetch(`${origin}/chunks`);
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
+      const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
+      const decoder = new TextDecoder();
+      expect(decoder.decode((await reader.read()).value)).toBe('data: first\n\n');
+      gate('chunks').resolve();
+      let rest = '';
+      for (let next = await reader.read(); !next.done; next = await reader.read()) rest += decoder.decode(next.value);
+      expect(rest).toBe(
+        'data: {"type":"text","text":"two\\nlines"}\n\n' + 'event: third\nid: 3\nretry: 1000\ndata: {"n":3}\n\n',
+      );
+    });
+
+    it('runs the source in the context of its request, also for posted bodies', async () => {
+      await start(StreamController);
+      const headers = { 'x-tenant': 'acme' };
+      expect(await (await fetch(`${origin}/tenant`, { headers })).text()).toBe('data: acme\n\ndata: acme\n\n');
+      const posted = await fetch(`${origin}/posted`, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: '{"n":2}',
+      });
+      expect([posted.status, await posted.text()]).toEqual([200, 'data: 1 for acme\n\ndata: 2 for acme\n\n']);
+    });
+
+    it('lets a failure before the first chunk keep its status', async () => {
+      await start(StreamController);
+      const answer = await fetch(`${origin}/early`);
+      expect(answer.status).toBe(418);
+      expect(await answer.json()).toMatchObject({ message: 'not today' });
+    });
+
+    it('sends a failure after the first chunk as an event named error', async () => {
+      await start(StreamController);
+      const answer = await fetch(`${origin}/late`);
+      expect(answer.status).toBe(200);
+      const text = await answer.text();
+      expect(text).toContain('data: one\n\nevent: error\ndata: ');
+      expect(text).toContain('"code":"WP_MODEL_RESPONSE"');
+    });
+
+    it('ends the source when the client leaves', async () => {
+      more.clear();
+      closed.mockClear();
+      await start(StreamController);
+      await leaveAfterFirstByte('/leave');
+      await gate('left').promise;
+      expect(closed).toHaveBeenCalledOnce();
+    });
+
+    it('streams an Observable, and unsubscribes when the client leaves', async () => {
+      more.clear();
+      await start(StreamController);
+      const answer = await fetch(`${origin}/observable`);
+      expect(answer.headers.get('content-type')).toContain('text/event-stream');
+      gate('observable').resolve();
+      expect(await answer.text()).toBe('data: one\n\ndata: two\n\n');
+
+      await leaveAfterFirstByte('/observable-left');
+      await gate('unsubscribed').promise;
+      expect(await (await fetch(`${origin}/at-once`)).text()).toBe('data: one\n\ndata: two\n\n');
+    });
+
+    it('passes everything else', async () => {
+      await start(StreamController);
+      expect(await (await fetch(`${origin}/plain`)).json()).toEqual({ plain: true });
+      expect(await (await fetch(`${origin}/single`)).json()).toEqual({ single: true });
+      expect(await (await fetch(`${origin}/own`)).json()).toEqual({ own: true });
+      expect((await (await fetch(`${origin}/sse`)).text()).match(/^data: .*$/gm)).toEqual([
+        'data: by Nest',
+        'data: too',
+      ]);
+      const empty = await fetch(`${origin}/empty`);
+      expect([empty.status, empty.headers.get('content-type'), await empty.text()]).toEqual([
+        200,
+        'text/event-stream; charset=utf-8',
+        '',
+      ]);
+    });
+
+    it('bears an interceptor outside that wraps values, and logs nothing', async () => {
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+      await start(StreamController, {}, (nest) =>
+        nest.useGlobalInterceptors({
+          intercept: (_context, next) => {
+            return new Observable((subscriber) =>
+              next.handle().subscribe({
+                next: (data) => subscriber.next({ data }),
+                error: (error) => subscriber.error(error),
+                complete: () => subscriber.complete(),
+              }),
+            );
+          },
+        }),
+      );
+      expect(await (await fetch(`${origin}/at-once`)).text()).toBe('data: one\n\ndata: two\n\n');
+      expect(await (await fetch(`${origin}/plain`)).json()).toEqual({ data: { plain: true } });
+      expect(errors).not.toHaveBeenCalled();
+    });
+
+    it('ends open streams when the app shuts down, so that it can', async () => {
+      more.clear();
+      await start(StreamController);
+      const answer = await fetch(`${origin}/leave`);
+      const ending = app?.close();
+      expect(await answer.text()).toContain('event: error\ndata: {"type":"urn:warmpath:WP_CLOSED"');
+      await ending;
+      app = undefined;
+    });
+  });
+
+  describe('GzipInterceptor', () => {
+    const go = deferred();
+
+    @Controller()
+    @UseInterceptors(GzipInterceptor, StreamInterceptor)
+    class GzipController {
+      @Get('large')
+      large(): unknown {
+        return { text: 'warm '.repeat(2_000) };
+      }
+      @Get('small')
+      small(): unknown {
+        return { text: 'warm' };
+      }
+      @Get('failed')
+      failed(): unknown {
+        throw new HttpException({ text: 'cold '.repeat(2_000) }, 500);
+      }
+      @Get('events')
+      async *events(): AsyncGenerator<string> {
+        yield 'first';
+        await go.promise;
+        yield 'second';
+      }
+    }
+
+    function raw(path: string, encoding: string): Promise<{ headers: IncomingMessage['headers']; body: Buffer }> {
+      const { promise, resolve, reject } = Promise.withResolvers<{
+        headers: IncomingMessage['headers'];
+        body: Buffer;
+      }>();
+      httpRequest(`${origin}${path}`, { headers: { 'accept-encoding': encoding } }, async (answer) => {
+        const body = Buffer.concat(await answer.toArray());
+        resolve({ headers: answer.headers, body });
+      })
+        .on('error', reject)
+        .end();
+      return promise;
+    }
+
+    it('compresses what is large enough, errors of handlers too', async () => {
+      await start(GzipController);
+      const { headers, body } = await raw('/large', 'gzip');
+      expect(headers['content-encoding']).toBe('gzip');
+      expect(headers.vary).toContain('Accept-Encoding');
+      expect(body.length).toBeLessThan(500);
+      expect(JSON.parse(String(gunzipSync(body)))).toEqual({ text: 'warm '.repeat(2_000) });
+      expect((await raw('/large', 'br')).headers['content-encoding']).toBe('br');
+      expect((await raw('/failed', 'gzip')).headers['content-encoding']).toBe('gzip');
+    });
+
+    it('leaves what is small and clients that do not ask', async () => {
+      await start(GzipController);
+      const small = await raw('/small', 'gzip');
+      expect([small.headers['content-encoding'], String(small.body)]).toEqual([undefined, '{"text":"warm"}']);
+      const plain = await raw('/large', 'identity');
+      expect(plain.headers['content-encoding']).toBeUndefined();
+      expect(JSON.parse(String(plain.body))).toEqual({ text: 'warm '.repeat(2_000) });
+    });
+
+    it('lets events through one by one', async () => {
+      await start(GzipController);
+      const answer = await fetch(`${origin}/events`, { headers: { 'accept-encoding': 'gzip' } });
+      expect(answer.headers.get('content-encoding')).toBeNull();
+      const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
+      expect(new TextDecoder().decode((await reader.read()).value)).toBe('data: first\n\n');
+      go.resolve();
+      expect(new TextDecoder().decode((await reader.read()).value)).toBe('data: second\n\n');
+    });
+  });
+});

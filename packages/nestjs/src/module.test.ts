@@ -1,0 +1,125 @@
+import { Inject, Injectable, Logger, Module } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { createWarmpath, type Warmpath } from '@warmpath/core';
+import { createFakeClock } from '@warmpath/core/testing';
+import { describe, expect, it, vi } from 'vitest';
+import {
+  Batched,
+  InjectWarmpath,
+  WARMPATH,
+  WarmpathModule,
+  type WarmpathModuleOptions,
+  WarmpathRuntime,
+} from './index.js';
+
+const clock = createFakeClock();
+
+@Injectable()
+class Consumer {
+  readonly byToken: Warmpath;
+  readonly byClass: WarmpathRuntime;
+  constructor(@InjectWarmpath() byToken: Warmpath, @Inject(WarmpathRuntime) byClass: WarmpathRuntime) {
+    this.byToken = byToken;
+    this.byClass = byClass;
+  }
+}
+
+@Injectable()
+class Settings {
+  create(): WarmpathModuleOptions {
+    return { clock };
+  }
+}
+
+@Module({ providers: [Settings], exports: [Settings] })
+class SettingsModule {}
+
+describe('WarmpathModule', () => {
+  it.each([
+    ['forRoot()', () => WarmpathModule.forRoot({ clock })],
+    [
+      'forRootAsync() with useFactory',
+      () =>
+        WarmpathModule.forRootAsync({
+          imports: [SettingsModule],
+          inject: [Settings],
+          useFactory: async (settings: Settings) => settings.create(),
+        }),
+    ],
+    ['forRootAsync() with useClass', () => WarmpathModule.forRootAsync({ useClass: Settings })],
+    [
+      'forRootAsync() with useExisting',
+      () => WarmpathModule.forRootAsync({ imports: [SettingsModule], useExisting: Settings }),
+    ],
+  ])('gives every module the runtime through %s', async (_name, warmpath) => {
+    @Module({ providers: [Consumer] })
+    class Feature {}
+    const app = await Test.createTestingModule({ imports: [warmpath(), Feature] }).compile();
+    const { byToken, byClass } = app.get(Consumer, { strict: false });
+    expect(byToken.clock).toBe(clock);
+    expect(byClass).toBe(byToken);
+    await app.close();
+  });
+
+  it('takes no options at all', async () => {
+    const app = await Test.createTestingModule({ imports: [WarmpathModule.forRoot()] }).compile();
+    expect(app.get<Warmpath>(WARMPATH).snapshot()).toMatchObject({ caches: {} });
+    await app.close();
+  });
+
+  it('can be kept to the modules that import it', async () => {
+    @Module({ providers: [Consumer] })
+    class Feature {}
+    const local = Test.createTestingModule({ imports: [WarmpathModule.forRoot({ isGlobal: false }), Feature] });
+    await expect(local.setLogger(false as never).compile()).rejects.toThrow("can't resolve dependencies");
+  });
+
+  it.each([
+    [{ strikt: true }, "there is no option 'strikt'"],
+    [{ strict: 'yes' }, "option 'strict' must be true or false"],
+    [{ tenant: 'x-tenant' }, "option 'tenant' must be a function"],
+    [{ cache: { ttl: -1 } }, "option 'ttl' must be"],
+  ])('stops the start for %o', async (options, message) => {
+    const start = async (): Promise<unknown> => {
+      const app = await Test.createTestingModule({ imports: [WarmpathModule.forRoot(options as never)] }).compile();
+      return app.get<Warmpath>(WARMPATH).cache('any', {});
+    };
+    await expect(start()).rejects.toThrow(message);
+  });
+
+  it('closes the runtime with the app: what waits is sent, what comes later refused', async () => {
+    vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    class Embedder {
+      @Batched({ run: 'many', window: '1h' })
+      async one(text: string): Promise<number> {
+        return text.length;
+      }
+      async many(texts: string[]): Promise<number[]> {
+        return texts.map((text) => text.length);
+      }
+    }
+    const app = await Test.createTestingModule({
+      imports: [WarmpathModule.forRoot()],
+      providers: [Embedder],
+    }).compile();
+    await app.init();
+    const embedder = app.get(Embedder);
+    const waiting = embedder.one('four');
+    await app.close();
+    expect(await waiting).toBe(4);
+    await expect(embedder.one('late')).rejects.toMatchObject({ code: 'WP_CLOSED' });
+    vi.restoreAllMocks();
+  });
+
+  it('closes a runtime that a test has put in its place', async () => {
+    const runtime = createWarmpath();
+    const close = vi.spyOn(runtime, 'close');
+    const app = await Test.createTestingModule({ imports: [WarmpathModule.forRoot()] })
+      .overrideProvider(WARMPATH)
+      .useValue(runtime)
+      .compile();
+    await app.init();
+    await app.close();
+    expect(close).toHaveBeenCalledOnce();
+  });
+});

@@ -1,0 +1,49 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { runInContext } from '@warmpath/core/kernel';
+import { type Limiter, rateLimitHeaders } from '@warmpath/core/limiter';
+import { responseSignal } from '@warmpath/core/streaming';
+import type { Refusal } from './rate-limited-exception.js';
+
+export type TenantOf = (request: IncomingMessage) => string | undefined;
+
+/** Middleware on the raw request and response, which Express and Fastify both hand out. */
+export type RawMiddleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
+const responses = new AsyncLocalStorage<ServerResponse>();
+const refusals = new WeakMap<ServerResponse, Readonly<Record<string, string>>>();
+
+/** Gives each request its CallContext: its tenant, and a signal that is aborted when the client leaves. */
+export function requestContext(tenantOf: TenantOf | undefined): RawMiddleware {
+  return function warmpathContext(req, res, next) {
+    let tenant: string | undefined;
+    try {
+      tenant = tenantOf?.(req);
+    } catch (error) {
+      next(error);
+      return;
+    }
+    responses.run(res, () => runInContext({ tenant, signal: responseSignal(res) }, next));
+  };
+}
+
+/**
+ * Has the headers of a refusal sent if the request is answered with it: only an answer with status 429 carries them, so a
+ * refusal that a fallback has mended leaves no trace, and whichever filter of the app answers needs to know nothing.
+ */
+export function announceRefusal(limiter: Limiter, decision: Refusal): void {
+  const response = responses.getStore();
+  if (!response || response.headersSent) return;
+  if (!refusals.has(response)) sendWithRefusal(response);
+  refusals.set(response, rateLimitHeaders(limiter, decision));
+}
+
+function sendWithRefusal(response: ServerResponse): void {
+  const writeHead = response.writeHead;
+  response.writeHead = function writeHeadWithRefusal(this: ServerResponse, ...args: [status: number]) {
+    if (args[0] === 429 && !this.headersSent) {
+      for (const [name, value] of Object.entries(refusals.get(this) ?? {})) this.setHeader(name, value);
+    }
+    return writeHead.apply(this, args);
+  } as ServerResponse['writeHead'];
+}
