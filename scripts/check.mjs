@@ -8,7 +8,7 @@ const steps = [
   { name: 'lint, format, import rules', command: 'biome', args: ['ci', '--error-on-warnings', '.'] },
   { name: 'unused files and dependencies', command: 'knip', args: [] },
   ...packages.flatMap((folder) => [
-    { name: `publint ${folder}`, command: 'publint', args: ['--strict', folder] },
+    { name: `publint ${folder}`, command: 'publint', args: ['--strict', '--pack', 'npm', folder] },
     // Our packages are ESM only: CommonJS reaches them through require(esm), which this profile allows for.
     {
       name: `types as published, ${folder}`,
