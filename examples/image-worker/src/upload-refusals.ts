@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { type ArgumentsHost, Catch, Logger, PayloadTooLargeException } from '@nestjs/common';
-import { problemOf } from '@warmpath/core';
-import { ProblemFilter } from '@warmpath/nestjs';
+import { exceptionProblem, ProblemFilter } from '@warmpath/nestjs';
 import { TooManyPixelsException } from './image-processor.js';
 
 /**
@@ -19,11 +18,11 @@ export class UploadRefusals extends ProblemFilter {
   }
 
   override catch(thrown: unknown, host: ArgumentsHost): void {
-    const parserRefused = problemOf(thrown).status === 413 && !(thrown instanceof TooManyPixelsException);
+    const parserRefused = exceptionProblem(thrown).status === 413 && !(thrown instanceof TooManyPixelsException);
     const error = parserRefused
       ? new PayloadTooLargeException(`An image may have at most ${this.#maxImageBytes} bytes.`, { cause: thrown })
       : thrown;
-    const { status, detail } = problemOf(error);
+    const { status, detail } = exceptionProblem(error);
     const { method, url } = host.switchToHttp().getRequest<IncomingMessage>();
     if (status < 500) this.#log.warn(`${method} ${url} was refused with ${status}: ${detail}`);
     super.catch(error, host);

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import ipaddr from 'ipaddr.js';
-import { warmpathOf } from './request-context.js';
+import { tenantOf } from './request-context.js';
 
 /** One IPv6 customer commonly holds a /56, so counting single addresses would count nobody. */
 const ipv6PrefixBits = 56;
@@ -9,7 +9,7 @@ let warned = false;
 
 /** The tenant where one is known, else the client's address. */
 export function clientKey(req: Request, res: Response): string {
-  const tenant = res.locals.warmpath && warmpathOf(res).tenant;
+  const tenant = tenantOf(res);
   if (tenant !== undefined) return `tenant:${tenant}`;
   warnOnHiddenClients(req);
   return addressKey(req.ip);
@@ -17,11 +17,18 @@ export function clientKey(req: Request, res: Response): string {
 
 /** @param ip undefined once the client has left; all such requests count as one client, and nobody reads their answers */
 export function addressKey(ip: string | undefined): string {
-  if (ip === undefined || !ipaddr.isValid(ip)) return 'ip:unknown';
-  const address = ipaddr.process(ip); // an IPv4 client seen through an IPv6 socket is its IPv4 address
+  const bare = withoutPort(ip ?? '');
+  if (!ipaddr.isValid(bare)) return 'ip:unknown';
+  const address = ipaddr.process(bare); // an IPv4 client seen through an IPv6 socket is its IPv4 address
   if (address.kind() === 'ipv4') return `ip:${address.toString()}`;
   const network = ipaddr.IPv6.networkAddressFromCIDR(`${address.toNormalizedString()}/${ipv6PrefixBits}`);
   return `ip:${network.toString()}/${ipv6PrefixBits}`;
+}
+
+/** Some proxies write the client's port into X-Forwarded-For, which Express takes for a part of the address. */
+function withoutPort(address: string): string {
+  const [, ipv6, ipv4] = /^(?:\[([^\]]*)\](?::\d+)?|([\d.]+):\d+)$/.exec(address) ?? [];
+  return ipv6 ?? ipv4 ?? address;
 }
 
 /** Behind a proxy that Express does not trust, every client has the proxy's address and shares one limit. */

@@ -1,4 +1,5 @@
 import { type Problem, problemOf } from '@warmpath/core';
+import { responseSignal } from '@warmpath/core/streaming';
 import type { ErrorRequestHandler, Request, Response } from 'express';
 
 /** An error that tells its client everything: thrown by a route, sent as a problem document. */
@@ -16,9 +17,22 @@ export class HttpProblem extends Error {
   }
 }
 
-/** Sends a problem document (RFC 9457), with `Retry-After` where the problem knows when to come back. */
+/** What a route may have said of the answer that it then could not give. */
+const answerHeaders = [
+  'Content-Disposition',
+  'Content-Encoding',
+  'Content-Language',
+  'Content-Range',
+  'ETag',
+  'Expires',
+  'Last-Modified',
+] as const;
+
+/** Sends a problem document (RFC 9457), never to be cached, with `Retry-After` where the problem knows when to come back. */
 export function sendProblem(res: Response, problem: Problem): void {
   const { retryAfterMs, ...document } = problem;
+  for (const name of answerHeaders) res.removeHeader(name);
+  res.setHeader('Cache-Control', 'no-store');
   if (retryAfterMs !== undefined) res.setHeader('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   res.status(problem.status).type('application/problem+json').send(JSON.stringify(document));
 }
@@ -29,14 +43,15 @@ export interface ProblemHandlerOptions {
 }
 
 /**
- * The last handler of an app: turns whatever a route threw into a problem document. A failure after the first byte
- * cannot be told any more: the connection is cut, so that the client sees a broken answer and not a short one.
+ * The last handler of an app: turns whatever a route threw into a problem document. A failure in the middle of an
+ * answer cannot be told any more: the connection is cut, so that the client sees a broken answer and not a short one.
  */
 export function problemHandler({ log = logFailure }: ProblemHandlerOptions = {}): ErrorRequestHandler {
   return function warmpathProblem(error, req, res, _next) {
-    if (req.destroyed && res.closed) return; // the client has left: nobody to tell, nothing to mend
+    if (responseSignal(res).aborted) return; // the client has left: nobody to tell, nothing to mend
     const problem = bodyProblem(error) ?? problemOf(error);
     if (problem.status >= 500) log(error, req);
+    if (res.writableEnded) return; // the answer was complete before the failure
     if (res.headersSent) res.destroy();
     else sendProblem(res, problem);
   };
@@ -44,17 +59,17 @@ export function problemHandler({ log = logFailure }: ProblemHandlerOptions = {})
 
 /** The body parsers of Express say what went wrong by `type`, in words that are not meant for a client. */
 function bodyProblem(error: unknown): Problem | undefined {
-  const { type, message, limit, status } = (error ?? {}) as Record<string, unknown>;
+  const { type, message, limit } = (error ?? {}) as Record<string, unknown>;
   const details: Record<string, () => string> = {
     'entity.parse.failed': () => `The body is not the JSON that its Content-Type promises: ${message}.`,
     'entity.too.large': () => `The body is over the limit of ${limit} bytes. Send a shorter one.`,
     'encoding.unsupported': () => 'The Content-Encoding is not one that this server reads. Send the body uncompressed.',
     'charset.unsupported': () => 'The charset is not one that this server reads. Send the body in UTF-8.',
   };
-  const detail = typeof type === 'string' ? details[type]?.() : undefined;
-  return detail ? { ...problemOf({ status }), detail } : undefined;
+  const detail = typeof type === 'string' && Object.hasOwn(details, type) ? details[type]?.() : undefined;
+  return detail ? { ...problemOf(error), detail } : undefined;
 }
 
-function logFailure(error: unknown, req: Request): void {
+export function logFailure(error: unknown, req: Request): void {
   console.error(`${req.method} ${req.originalUrl.split('?')[0]} failed:`, error);
 }

@@ -12,7 +12,7 @@ export interface RateLimitOptions {
   readonly burst?: number;
   /** Names the policy in headers, metrics and errors. Default `'http'`. */
   readonly name?: string;
-  /** Who counts as one client. Default: the tenant, else the address (an IPv6 client is its /56). */
+  /** Who counts as one client; not asynchronous. Default: the tenant, else the address (an IPv6 client is its /56). */
   readonly key?: (req: Request, res: Response) => string;
   /** What one request costs. Default 1. */
   readonly weight?: (req: Request) => number;
@@ -45,15 +45,23 @@ export function rateLimit(
 
   return function warmpathRateLimit(req, res, next) {
     if (skip(req)) return next();
-    const decision = limiter.tryTake(key(req, res), weight(req));
-    for (const [header, value] of Object.entries(rateLimitHeaders(limiter, decision))) res.append(header, value);
+    const decision = limiter.tryTake(checkedKey(key(req, res)), weight(req));
+    const { 'Retry-After': retryAfter, ...standing } = rateLimitHeaders(limiter, decision);
+    for (const [header, value] of Object.entries(standing)) res.append(header, value);
     if (decision.ok) return next();
+    if (retryAfter !== undefined) res.setHeader('Retry-After', retryAfter);
     sendProblem(res, refusal(limiter, decision));
   };
 }
 
 function standalone(name: string, options: { limit: number; window: Duration; burst?: number }): Limiter {
   return createLimiter({ name, ...options });
+}
+
+/** Any other value would be one client for all requests, or a promise: a new one for each, and so no limit at all. */
+function checkedKey(key: unknown): string {
+  if (typeof key === 'string') return key;
+  throw new TypeError(`rateLimit(): the function 'key' must return a string, and returned ${typeof key}.`);
 }
 
 /** The problem type is the one that the RateLimit draft registers. */

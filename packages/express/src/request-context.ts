@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CallContext, Warmpath } from '@warmpath/core';
 import { runInContext } from '@warmpath/core';
 import { createLedger } from '@warmpath/core/kernel';
@@ -13,6 +14,11 @@ export interface RequestState {
 }
 
 const states = new WeakMap<Response, RequestState>();
+
+/** The tenant of a request, where it has passed `warmpath()` and that knows one. */
+export function tenantOf(res: Response): string | undefined {
+  return states.get(res)?.tenant;
+}
 
 /** The state of a request that has passed `warmpath()`. */
 export function warmpathOf(res: Response): RequestState {
@@ -40,6 +46,20 @@ export function requestContext(options: {
       deadline: timeoutMs === undefined ? undefined : runtime.clock.now() + timeoutMs,
       ledger: createLedger(),
     };
-    runInContext(context, () => next());
+    runInContext(context, () => {
+      keepInEvents(req);
+      next();
+    });
   };
+}
+
+const snapshots = new WeakMap<Request, <T>(run: () => T) => T>();
+
+/** Events come from the socket, outside any context: a parser that calls `next` from one of them would lose it. */
+function keepInEvents(req: Request): void {
+  const first = !snapshots.has(req);
+  snapshots.set(req, AsyncLocalStorage.snapshot());
+  if (!first) return;
+  const { emit } = req;
+  req.emit = (...event: Parameters<typeof emit>) => snapshots.get(req)?.(() => emit.apply(req, event)) ?? false;
 }

@@ -40,8 +40,8 @@ export function warmpath(options: WarmpathMiddlewareOptions = {}): RequestHandle
   checkOptions(where, options, rules);
   const { tenant, timeout, performance = '/performance' } = options;
   const runtime = options.runtime ?? createWarmpath();
-  if (performance !== false && !performance.startsWith('/')) {
-    throw badOption(where, 'performance', "a path that begins with '/', or false", performance);
+  if (performance !== false && !/^\/[^?#]*$/.test(performance)) {
+    throw badOption(where, 'performance', "a path that begins with '/' and has no '?' or '#', or false", performance);
   }
   const handlers: RequestHandler[] = [
     requestContext({ runtime, tenant, timeoutMs: timeout === undefined ? undefined : durationMs(timeout) }),

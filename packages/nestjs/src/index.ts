@@ -16,6 +16,7 @@ export type {
 } from './decorators/decorator-types.js';
 export { RateLimited, type RateLimitedOptions } from './decorators/rate-limited.js';
 export { WithFallback, type WithFallbackDecorator, type WithFallbackOptions } from './decorators/with-fallback.js';
+export { exceptionProblem } from './exception-problem.js';
 export { GzipInterceptor, type GzipOptions } from './gzip-interceptor.js';
 export type { WarmpathModuleOptions } from './options.js';
 export { ProblemFilter } from './problem-filter.js';

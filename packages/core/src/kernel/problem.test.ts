@@ -13,13 +13,9 @@ describe('problemOf', () => {
     ['WP_DEADLINE', 504, 'Gateway timeout'],
     ['WP_BAD_OPTION', 500, 'Internal server error'],
   ])('tells %s as status %d', (code, status, title) => {
-    expect(problemOf(new WarmpathError(code, 'It is so.'))).toEqual({
-      type: `urn:warmpath:${code}`,
-      title,
-      status,
-      detail: 'It is so.',
-      code,
-    });
+    const problem = problemOf(new WarmpathError(code, 'The key sk-1234 was refused.'));
+    expect(problem).toEqual({ type: `urn:warmpath:${code}`, title, status, detail: problem.detail, code });
+    expect(problem.detail).not.toContain('sk-1234');
   });
 
   it('has a status for every code, and says when to come back where that is known', () => {
@@ -33,36 +29,44 @@ describe('problemOf', () => {
   });
 
   it.each([
-    ['a status', { status: 415 }, 415],
-    ['a statusCode', { statusCode: 413 }, 413],
-    ['leave to be shown', { status: 503, expose: true }, 503],
-  ])('lets an error with %s speak for itself', (_, extra, status) => {
+    ['a status', { status: 415, expose: true }, 415],
+    ['a statusCode', { statusCode: 413, expose: true }, 413],
+    ['a status above 500', { status: 503, expose: true }, 503],
+    ['no status', { expose: true }, 500],
+  ])('lets an error with leave to be shown and %s speak for itself', (_, extra, status) => {
     expect(problemOf(refusing(extra))).toMatchObject({ status, detail: 'The body is no JSON.' });
   });
 
   it.each([
     ['an error of nobody', new Error('password=1234'), 500],
-    ['a 5xx', refusing({ status: 502 }), 502],
-    ['a 4xx that is not to be shown', refusing({ status: 404, expose: false }), 404],
+    ['a 5xx', refusing({ status: 502 }), 500],
+    ['a 4xx that is not to be shown', refusing({ status: 404, expose: false }), 500],
+    ["another service's refusal", refusing({ status: 401 }), 500],
     ['a text', 'password=1234', 500],
     ['nothing', undefined, 500],
-    ['an object with a status', { status: 404, message: 'password=1234' }, 404],
+    ['an object with a status', { status: 404, expose: true, message: 'password=1234' }, 500],
     ['a status of another kind', refusing({ status: Symbol('404') }), 500],
     ['a status that is none', refusing({ status: 200 }), 500],
     ['a status out of range', refusing({ status: 700 }), 500],
   ])('tells of %s only that it happened', (_, error, status) => {
     const problem = problemOf(error);
     expect(problem.status).toBe(status);
-    expect(problem.detail).toMatch(
-      /^The (server refused the request and gave no reason|request failed on the server)\./,
-    );
+    expect(problem.detail).toBe('The request failed on the server. Its log says why.');
+  });
+
+  it('knows an address that Express could not decode', () => {
+    const error = Object.assign(new URIError("Failed to decode param '%E0'"), { status: 400 });
+    expect(problemOf(error)).toMatchObject({ status: 400, detail: "Failed to decode param '%E0'" });
   });
 
   it('takes title and type from an error that may speak, when they are what they should be', () => {
     const type = 'https://docs.example/too-large';
-    expect(problemOf(refusing({ status: 413, title: 'Too large', type }))).toMatchObject({ title: 'Too large', type });
+    expect(problemOf(refusing({ status: 413, expose: true, title: 'Too large', type }))).toMatchObject({
+      title: 'Too large',
+      type,
+    });
     // A body parser's `type` is a word of its own, not an address.
-    expect(problemOf(refusing({ status: 400, type: 'entity.parse.failed' }))).toMatchObject({
+    expect(problemOf(refusing({ status: 400, expose: true, type: 'entity.parse.failed' }))).toMatchObject({
       title: 'Bad request',
       type: 'about:blank',
     });

@@ -11,17 +11,22 @@ export interface Problem {
   readonly retryAfterMs?: number;
 }
 
-const statuses: Partial<Record<WarmpathErrorCode, number>> = {
-  WP_TENANT_REQUIRED: 401,
-  WP_ITEM_TOO_LARGE: 413,
-  WP_MODEL_REQUEST: 502,
-  WP_MODEL_RESPONSE: 502,
-  WP_STREAM_INCOMPLETE: 502,
-  WP_CLOSED: 503,
-  WP_NO_BACKEND: 503,
-  WP_OVERLOADED: 503,
-  WP_DEADLINE: 504,
+/**
+ * What a client may know of each code. An error's own message is for the log: it can hold the words of a model's server,
+ * an option's value, or names that are nobody's business.
+ */
+const told: Partial<Record<WarmpathErrorCode, { readonly status: number; readonly detail: string }>> = {
+  WP_TENANT_REQUIRED: { status: 401, detail: 'The request does not say on whose behalf it asks.' },
+  WP_ITEM_TOO_LARGE: { status: 413, detail: 'One item of the request is larger than the server takes.' },
+  WP_MODEL_REQUEST: { status: 502, detail: 'The model could not be asked. Try again later.' },
+  WP_MODEL_RESPONSE: { status: 502, detail: 'The model gave an answer that cannot be used. Try again later.' },
+  WP_STREAM_INCOMPLETE: { status: 502, detail: 'The answer broke off before its end. Try again.' },
+  WP_CLOSED: { status: 503, detail: 'The server is shutting down. Try again later.' },
+  WP_NO_BACKEND: { status: 503, detail: 'No model can take this request at the moment. Try again later.' },
+  WP_OVERLOADED: { status: 503, detail: 'The server has too much to do. Try again later.' },
+  WP_DEADLINE: { status: 504, detail: 'The answer took longer than it may. Try again later.' },
 };
+const untold = { status: 500, detail: 'The request failed on the server. Its log says why.' };
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad request',
@@ -40,31 +45,29 @@ const titles: Readonly<Record<number, string>> = {
 };
 
 /**
- * What a client may be told of an error. A WarmpathError speaks for itself, and so does an error that carries a 4xx
- * `status` or says `expose: true` (as body parsers and `http-errors` do); of the rest a client learns only that it happened.
+ * What a client may be told of an error. Each WarmpathError has a text for clients. Another error speaks for itself when it
+ * says `expose: true`, as those of body parsers and `http-errors` do; a `status` alone is not enough, since the errors of
+ * other services' clients carry one too, and it is that service's. Of all else a client learns only that it happened.
  */
 export function problemOf(error: unknown): Problem {
   if (isWarmpathError(error)) {
-    const status = statuses[error.code] ?? 500;
+    const { status, detail } = told[error.code] ?? untold;
     const { retryAfterMs } = error.details;
     return {
       type: `urn:warmpath:${error.code}`,
       title: titleOf(status),
       status,
-      detail: error.message,
+      detail,
       code: error.code,
       ...(Number.isFinite(retryAfterMs) ? { retryAfterMs: retryAfterMs as number } : {}),
     };
   }
-  const status = statusOf(error);
-  const { expose = status < 500, title, type } = (error ?? {}) as Partial<Told>;
-  if (expose !== true || !(error instanceof Error)) {
-    const detail =
-      status < 500
-        ? 'The server refused the request and gave no reason.'
-        : 'The request failed on the server. Its log says why.';
-    return { type: 'about:blank', title: titleOf(status), status, detail };
+  const { expose, title, type } = (error ?? {}) as Partial<Speaking>;
+  // Express refuses an address that cannot be decoded with a URIError that has a status and nothing else.
+  if (!(error instanceof Error && (expose === true || error instanceof URIError))) {
+    return { type: 'about:blank', title: titleOf(untold.status), ...untold };
   }
+  const status = statusOf(error);
   return {
     type: typeof type === 'string' && URL.canParse(type) ? type : 'about:blank',
     title: typeof title === 'string' ? title : titleOf(status),
@@ -74,16 +77,16 @@ export function problemOf(error: unknown): Problem {
 }
 
 /** What an error may carry for its client; other libraries use the same names for other things. */
-interface Told {
+interface Speaking {
   readonly expose: unknown;
   readonly title: unknown;
   readonly type: unknown;
 }
 
-function statusOf(error: unknown): number {
-  const { status, statusCode } = (error ?? {}) as { status?: unknown; statusCode?: unknown };
+function statusOf(error: Error): number {
+  const { status, statusCode } = error as { status?: unknown; statusCode?: unknown };
   const said = status ?? statusCode;
-  return typeof said === 'number' && Number.isInteger(said) && said >= 400 && said <= 599 ? said : 500;
+  return typeof said === 'number' && Number.isInteger(said) && said >= 400 && said <= 599 ? said : untold.status;
 }
 
 function titleOf(status: number): string {

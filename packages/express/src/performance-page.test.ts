@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createWarmpath } from '@warmpath/core';
+import express, { type Express } from 'express';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { performancePage } from './performance-page.js';
+import { type WarmpathMiddlewareOptions, warmpath } from './warmpath.js';
+
+async function serve(setUp: (app: Express) => void): Promise<string> {
+  const app = express();
+  setUp(app);
+  const server = app.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** An app in which everything that passes by warmpath() is answered with 299. */
+function served(options: WarmpathMiddlewareOptions, mountedAt = '/'): Promise<string> {
+  return serve((app) => {
+    app.use(mountedAt, warmpath(options));
+    app.use((_req, res) => {
+      res.status(299).send('passed by');
+    });
+  });
+}
+
+async function statusOf(url: string, method = 'GET'): Promise<number> {
+  const answer = await fetch(url, { method });
+  await answer.text();
+  return answer.status;
+}
+
+describe('the performance page', () => {
+  it('shows what the runtime has done, as JSON that nobody keeps', async () => {
+    const runtime = createWarmpath();
+    const url = await served({ runtime, rateLimit: { limit: 1, window: '1h' } });
+    await runtime.cache('docs').getOrSet('key', () => 'value');
+    await runtime.cache('docs').getOrSet('key', () => 'value');
+    expect([await statusOf(url), await statusOf(url)]).toEqual([299, 429]);
+    const answer = await fetch(`${url}/performance`);
+    expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    expect(await answer.json()).toMatchObject({
+      uptimeMs: expect.any(Number),
+      caches: { docs: { hits: { memory: 1 }, misses: 1, hitRate: 0.5 } },
+      limiters: { http: { allowed: 1, refused: 1 } },
+    });
+  });
+
+  it('is not counted by the rate limit, so that it can be watched', async () => {
+    const url = await served({ rateLimit: { limit: 1, window: '1h' } });
+    const statuses = [];
+    for (let asked = 0; asked < 5; asked++) statuses.push(await statusOf(`${url}/performance?refresh=${asked}`));
+    expect(statuses).toEqual([200, 200, 200, 200, 200]);
+  });
+
+  it('answers HEAD without a body', async () => {
+    const answer = await fetch(`${await served({})}/performance`, { method: 'HEAD' });
+    expect([answer.status, await answer.text()]).toEqual([200, '']);
+  });
+
+  it.each([
+    ['POST', '/performance'],
+    ['DELETE', '/performance'],
+    ['GET', '/performance/more'],
+    ['GET', '/performances'],
+    ['GET', '/performance//'],
+    ['GET', '/x/performance'],
+    ['GET', '/'],
+  ])('lets %s %s pass by', async (method, path) => {
+    expect(await statusOf(`${await served({})}${path}`, method)).toBe(299);
+  });
+
+  it("takes a slash at the end for the same path, as Express' routes do", async () => {
+    expect(await statusOf(`${await served({})}/performance/`)).toBe(200);
+  });
+
+  it('lies under the path that warmpath() is mounted at', async () => {
+    const url = await served({}, '/ai');
+    expect([await statusOf(`${url}/ai/performance`), await statusOf(`${url}/performance`)]).toEqual([200, 299]);
+  });
+
+  it('lies at a path of your own, or nowhere', async () => {
+    const own = await served({ performance: '/internal/warm' });
+    expect([await statusOf(`${own}/internal/warm`), await statusOf(`${own}/performance`)]).toEqual([200, 299]);
+    expect(await statusOf(`${await served({ performance: false })}/performance`)).toBe(299);
+  });
+
+  it('works alone', async () => {
+    const url = await serve((app) => app.use(performancePage(createWarmpath(), '/stats')));
+    expect(await statusOf(`${url}/stats`)).toBe(200);
+  });
+});
