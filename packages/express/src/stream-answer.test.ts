@@ -94,6 +94,21 @@ describe('streamAnswer()', () => {
     expect([status, headers.get('x-layer'), headers.get('x-model')]).toEqual([202, 'memory', 'm']);
   });
 
+  it('logs a failure after the first event once, since no error handler can see it', async () => {
+    const heard: unknown[] = [];
+    const broken = new Error('upstream broke');
+    const { url, ended, logged } = await streaming(
+      async function* () {
+        yield { data: 'one' };
+        throw broken;
+      },
+      { log: (error) => heard.push(error) },
+    );
+    await (await fetch(url)).text();
+    expect(await ended).toMatchObject({ outcome: 'failed' });
+    expect([heard, logged]).toEqual([[broken], []]);
+  });
+
   it('sends an empty stream as one', async () => {
     const { url, ended } = await streaming(() => of());
     const answer = await fetch(url);
