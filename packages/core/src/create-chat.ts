@@ -1,16 +1,22 @@
 import type { Cache, CacheLevel, CacheOptions } from './cache/index.js';
 import type { WarmpathEvent } from './events.js';
 import {
+  abortReason,
   badOption,
   type Clock,
   checkOptions,
+  currentContext,
   joinSignals,
+  linkAbort,
   type Random,
+  type Rule,
   type Rules,
+  remainingMs,
   rule,
+  WarmpathError,
 } from './kernel/index.js';
 import { type ChatAnswer, type ChatChunk, type ChatModel, type ChatRequest, collectAnswer } from './models/index.js';
-import { type AttemptCall, type RetryOptions, retry, withFallback } from './retry/index.js';
+import { type AttemptCall, type RetryOptions, retry, retryRules, withFallback } from './retry/index.js';
 import { createSelector, noBackend, type Selector, type SelectorRule } from './selector/index.js';
 import { meterStream } from './streaming/index.js';
 
@@ -78,11 +84,23 @@ const chatRules: Rules<ChatOptions> = {
   retry: rule.object,
   cache: rule.either(rule.oneOf(false), rule.object),
 };
+const chatModel: Rule = {
+  text: 'a chat model (an object with a name, stream(), generate())',
+  allows: (value) =>
+    rule.withMethods('', 'stream', 'generate').allows(value) && rule.text.allows((value as ChatModel).name),
+};
 const backendRules: Rules<ChatBackend> = {
-  model: rule.required(rule.withMethods('a chat model', 'stream', 'generate')),
+  model: rule.required(chatModel),
   weight: rule.number(0),
   when: rule.function,
 };
+
+/** @throws WarmpathError `WP_BAD_OPTION` */
+export function checkChat(options: ChatOptions): void {
+  checkOptions('createWarmpath() chat', options, chatRules);
+  checkOptions('createWarmpath() chat retry', options.retry, retryRules);
+  options.models.forEach(toBackend);
+}
 
 /**
  * The order of the layers for one question: the cache (memory, store, an answer under way), then the selector's ranking,
@@ -90,7 +108,6 @@ const backendRules: Rules<ChatBackend> = {
  * reader has seen is never said again in other words.
  */
 export function createChat(options: ChatOptions, { clock, random, report, cache }: Surroundings): Chat {
-  checkOptions('createWarmpath() chat', options, chatRules);
   const backends = options.models.map(toBackend);
   const models = new Map(backends.map(({ model }) => [model.name, model]));
   const selector: Selector<ChatRequest> = createSelector({
@@ -108,17 +125,33 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
     if (!model) throw noBackend('chat', names);
     // The attempt's signal ends with the first chunk; the answer's own signal stays for the rest.
     const signal = joinSignals(attempt.signal, whole) as AbortSignal;
-    const chunks = metered(model.name, model.stream(request, { signal }));
+    const chunks = metered(model.name, model.stream(request, { signal }), whole);
     const first = await chunks.next();
-    return { chunks, first };
+    if (first.done) throw incomplete(name);
+    if (attempt.signal.aborted) {
+      await chunks.return(undefined); // nobody waits for this attempt any more
+      throw abortReason(attempt.signal);
+    }
+    return { chunks, first: first.value };
   }
 
-  async function* metered(model: string, chunks: AsyncIterable<ChatChunk>): AsyncGenerator<ChatChunk> {
+  async function* metered(
+    model: string,
+    chunks: AsyncIterable<ChatChunk>,
+    whole: AbortSignal,
+  ): AsyncGenerator<ChatChunk> {
     let outputTokens: number | undefined;
-    const watched = meterStream(chunks, {
+    const watched = meterStream(complete(model, chunks), {
       clock,
       onEnd: ({ outcome, firstChunkMs, totalMs }) =>
-        report({ type: 'model.answered', model, outcome, firstChunkMs, totalMs, outputTokens }),
+        report({
+          type: 'model.answered',
+          model,
+          outcome: whole.aborted ? 'aborted' : outcome, // a model fails when its readers leave in the middle of a chunk
+          firstChunkMs,
+          totalMs,
+          outputTokens,
+        }),
     });
     for await (const chunk of watched) {
       if (chunk.type === 'finish') outputTokens = chunk.usage?.outputTokens;
@@ -142,11 +175,14 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
         }),
     }));
     const { value, step } = await withFallback(steps, { name: 'chat', signal, onEvent: report });
-    yield { type: 'model', model: step, fallback: step !== ranking[0] };
     const { first, chunks } = value;
-    if (first.done) return;
-    yield first.value;
-    yield* chunks;
+    try {
+      yield { type: 'model', model: step, fallback: step !== ranking[0] };
+      yield first;
+      yield* chunks;
+    } finally {
+      await chunks.return(undefined); // the reader may have left before the chunks were asked for
+    }
   }
 
   async function stream(request: ChatRequest, call: { readonly signal?: AbortSignal } = {}): Promise<StreamedAnswer> {
@@ -165,12 +201,12 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
   }
 
   async function* uncached(request: ChatRequest, signal: AbortSignal | undefined): AsyncGenerator<KeptChunk> {
-    const controller = new AbortController();
-    const whole = joinSignals(signal, controller.signal) as AbortSignal;
+    const parents = [signal, currentContext()?.signal];
+    const whole = linkAbort({ parents, timeoutMs: remainingMs(clock), clock, what: 'The answer' });
     try {
-      yield* produce(request, whole);
+      yield* produce(request, whole.signal);
     } finally {
-      controller.abort(new DOMException('The reader left', 'AbortError'));
+      whole.abort(new DOMException('The reader left', 'AbortError'));
     }
   }
 
@@ -183,12 +219,30 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
   };
 }
 
+/** @throws WarmpathError `WP_STREAM_INCOMPLETE` for a stream that ends without its finish chunk */
+async function* complete(model: string, chunks: AsyncIterable<ChatChunk>): AsyncGenerator<ChatChunk> {
+  let finished = false;
+  for await (const chunk of chunks) {
+    finished ||= chunk.type === 'finish';
+    yield chunk;
+  }
+  if (!finished) throw incomplete(model);
+}
+
+function incomplete(model: string): WarmpathError {
+  return new WarmpathError('WP_STREAM_INCOMPLETE', `The answer of model '${model}' ended without its finish chunk.`, {
+    details: { model, retryable: true },
+  });
+}
+
+/** A model may have a property called `model` too, so what it can do decides. */
 function toBackend(entry: ChatModel | ChatBackend): ChatBackend {
-  if ('model' in entry) {
+  if ('stream' in entry) {
+    if (chatModel.allows(entry)) return { model: entry };
+  } else if ('model' in entry) {
     checkOptions('createWarmpath() chat model', entry, backendRules);
     return entry;
   }
-  if (typeof entry.stream === 'function' && typeof entry.name === 'string') return { model: entry };
   throw badOption('createWarmpath() chat', 'models', 'a list of chat models, or of { model, weight?, when? }', entry);
 }
 

@@ -1,6 +1,6 @@
 import { type Batcher, type BatcherOptions, type BatchFunction, createBatcher } from './batcher/index.js';
 import { type Cache, type CacheOptions, createCache } from './cache/index.js';
-import { type Chat, type ChatOptions, createChat } from './create-chat.js';
+import { type Chat, type ChatOptions, checkChat, createChat } from './create-chat.js';
 import type { WarmpathEvent } from './events.js';
 import {
   ambientRules,
@@ -39,7 +39,7 @@ export interface WarmpathOptions {
 export interface Warmpath {
   readonly clock: Clock;
   readonly random: Random;
-  /** @throws WarmpathError `WP_BAD_OPTION`, also for options given a second time */
+  /** @throws WarmpathError `WP_BAD_OPTION`, also for options given a second time, or another function to batch with */
   cache(name: string, options?: Omit<CacheOptions, Given>): Cache;
   limiter(name: string, options?: Omit<LimiterOptions, Given>): Limiter;
   batcher<Item, Result>(
@@ -85,6 +85,8 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     return caches.get(name, own, () => createCache({ ...options.cache, ...own, ...ambient, name }));
   }
 
+  if (options.cache) createCache({ ...options.cache, ...ambient, name: 'defaults' }); // refuses bad defaults here, not later
+  if (options.chat) checkChat(options.chat);
   const chatCache = options.chat?.cache === false ? undefined : options.chat && cache('chat', options.chat.cache ?? {});
   const chat = options.chat && createChat(options.chat, { clock, random, report, cache: chatCache });
 
@@ -94,8 +96,8 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     cache,
     limiter: (name, own) =>
       limiters.get(name, own, () => createLimiter({ ...required('limiter', name, own), ...ambient, name })),
-    batcher: <Item, Result>(name: string, run: BatchFunction<Item, Result>, own: Omit<BatcherOptions, Given> = {}) =>
-      batchers.get(name, own, () => createBatcher<Item, Result>(run, { ...own, ...ambient, name })) as Batcher<
+    batcher: <Item, Result>(name: string, run: BatchFunction<Item, Result>, own?: Omit<BatcherOptions, Given>) =>
+      batchers.get(name, own, () => createBatcher<Item, Result>(run, { ...own, ...ambient, name }), run) as Batcher<
         Item,
         Result
       >,
@@ -114,30 +116,31 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
 
 /** Parts by name, each made at its first use. */
 class Registry<Part> {
-  readonly #parts = new Map<string, Part>();
+  readonly #parts = new Map<string, { readonly part: Part; readonly of: unknown }>();
   readonly #kind: string;
 
   constructor(kind: string) {
     this.#kind = kind;
   }
 
-  get(name: string, options: object | undefined, make: () => Part): Part {
+  /** @param of what the part is made of: one made of something else is not what is asked for */
+  get(name: string, options: object | undefined, make: () => Part, of?: unknown): Part {
     const known = this.#parts.get(name);
-    if (known && options) {
+    if (known && (options || known.of !== of)) {
       throw new WarmpathError(
         'WP_BAD_OPTION',
         `A ${this.#kind} named '${name}' exists already: ask for it by its name alone, or choose another name.`,
         { details: { kind: this.#kind, name } },
       );
     }
-    if (known) return known;
+    if (known) return known.part;
     const part = make();
-    this.#parts.set(name, part);
+    this.#parts.set(name, { part, of });
     return part;
   }
 
-  all(): IterableIterator<Part> {
-    return this.#parts.values();
+  all(): Part[] {
+    return Array.from(this.#parts.values(), ({ part }) => part);
   }
 }
 

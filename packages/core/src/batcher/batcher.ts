@@ -5,9 +5,12 @@ import {
   checkOptions,
   currentContext,
   type Duration,
+  deadlineError,
   durationMs,
-  joinSignals,
+  type LinkedAbort,
+  linkAbort,
   type Rules,
+  remainingMs,
   rule,
   runShared,
   systemClock,
@@ -15,7 +18,10 @@ import {
   WarmpathError,
 } from '../kernel/index.js';
 
-/** Answers many items in one call: one result for each, in their order; an Error value fails its own item alone. */
+/**
+ * Answers many items in one call: one result for each, in their order; an Error value fails its own item alone. It runs
+ * with the tenant that its items have in common, or with none.
+ */
 export type BatchFunction<Item, Result> = (
   items: readonly Item[],
   call: { readonly signal: AbortSignal },
@@ -53,6 +59,7 @@ export interface Batcher<Item, Result> {
 
 interface Waiting<Item, Result> {
   readonly item: Item;
+  readonly tenant: string | undefined;
   resolve(result: Result): void;
   reject(error: unknown): void;
 }
@@ -84,19 +91,25 @@ export function createBatcher<Item, Result>(
   checkOptions('createBatcher()', options, rules);
   const { name = 'batcher', maxItems = 32, window = '50ms', clock = systemClock, onEvent } = options;
   const windowMs = durationMs(window);
+  const what = `Batcher '${name}'`;
   const underWay = new Set<Promise<void>>();
   let filling: Batch<Item, Result> | undefined;
   let closed = false;
 
   function load(item: Item, call: { readonly signal?: AbortSignal } = {}): Promise<Result> {
     if (closed) return Promise.reject(new WarmpathError('WP_CLOSED', `Batcher '${name}' is closed.`));
-    const signal = joinSignals(call.signal, currentContext()?.signal);
-    if (signal?.aborted) return Promise.reject(abortReason(signal));
+    const context = currentContext();
+    const parents = [call.signal, context?.signal];
+    for (const parent of parents) if (parent?.aborted) return Promise.reject(abortReason(parent));
+    const timeoutMs = remainingMs(clock);
+    if (timeoutMs === 0) return Promise.reject(deadlineError(what, 0));
     const batch = filling ?? open();
     const result = new Promise<Result>((resolve, reject) => {
-      const waiting: Waiting<Item, Result> = { item, resolve, reject };
+      const waiting: Waiting<Item, Result> = { item, tenant: context?.tenant, resolve, reject };
       batch.waiting.add(waiting);
-      if (signal) leaveOnAbort(batch, waiting, signal);
+      if (timeoutMs < Number.POSITIVE_INFINITY || parents.some(Boolean)) {
+        leaveOnAbort(batch, waiting, linkAbort({ parents, timeoutMs, clock, what }));
+      }
     });
     if (batch.waiting.size >= maxItems) send(batch);
     return result;
@@ -114,7 +127,8 @@ export function createBatcher<Item, Result>(
     return batch;
   }
 
-  function leaveOnAbort(batch: Batch<Item, Result>, waiting: Waiting<Item, Result>, signal: AbortSignal): void {
+  function leaveOnAbort(batch: Batch<Item, Result>, waiting: Waiting<Item, Result>, caller: LinkedAbort): void {
+    const { signal, release } = caller;
     const leave = (): void => {
       batch.waiting.delete(waiting);
       reject(abortReason(signal));
@@ -123,13 +137,12 @@ export function createBatcher<Item, Result>(
       else discard(batch);
     };
     const { resolve, reject } = waiting;
-    const settled = (): void => signal.removeEventListener('abort', leave);
     waiting.resolve = (result) => {
-      settled();
+      release();
       resolve(result);
     };
     waiting.reject = (error) => {
-      settled();
+      release();
       reject(error);
     };
     signal.addEventListener('abort', leave, { once: true });
@@ -155,12 +168,8 @@ export function createBatcher<Item, Result>(
     const began = clock.now();
     let type: BatcherEvent['type'] = 'batch.done';
     try {
-      const results = await runShared(signal, () =>
-        run(
-          sent.map(({ item }) => item),
-          { signal },
-        ),
-      );
+      const items = sent.map(({ item }) => item);
+      const results = await runShared(signal, () => run(items, { signal }), { tenant: commonTenant(sent) });
       if (!Array.isArray(results) || results.length !== sent.length) throw mismatch(name, sent.length, results);
       for (const [index, waiting] of sent.entries()) {
         const result = results[index] as Result | Error;
@@ -184,6 +193,12 @@ export function createBatcher<Item, Result>(
       await Promise.all(underWay);
     },
   };
+}
+
+/** Whose work a batch is: nobody's where its items come from several tenants, so that none sees what is another's. */
+function commonTenant(sent: readonly { readonly tenant: string | undefined }[]): string | undefined {
+  const [first] = sent;
+  return sent.every(({ tenant }) => tenant === first?.tenant) ? first?.tenant : undefined;
 }
 
 function mismatch(name: string, sent: number, results: unknown): WarmpathError {

@@ -1,14 +1,19 @@
 import {
+  abortReason,
   currentContext,
+  deadlineError,
   digestKey,
   durationMs,
-  joinSignals,
+  type LinkedAbort,
+  linkAbort,
+  remainingMs,
   runShared,
   untilAborted,
   WarmpathError,
 } from '../kernel/index.js';
 import type { Cache, CacheCall, CachedStream, CacheLevel, CacheResult, Computation, StreamCall } from './contract.js';
-import { Flight } from './flight.js';
+import type { CacheEvent } from './events.js';
+import { Flight, type Voided } from './flight.js';
 import { isolated, keepable } from './isolation.js';
 import { type MemoryEntry, MemoryTier } from './memory-tier.js';
 import { type CacheOptions, type ResolvedCacheOptions, resolveOptions } from './options.js';
@@ -20,11 +25,10 @@ export function createCache(options: CacheOptions): Cache {
   return new TieredCache(resolveOptions(options));
 }
 
-/** What one call comes down to: the entry it means, how long that lives, and what ends the caller's waiting. */
+/** What one call comes down to: the entry it means, and how long that lives. */
 interface Lookup {
   readonly id: string;
   readonly ttlMs: number;
-  readonly signal: AbortSignal | undefined;
 }
 
 type Source = { readonly level: 'store' | 'computed'; readonly ageMs: number };
@@ -70,12 +74,22 @@ class TieredCache implements Cache {
     const hit = this.#fromMemory(lookup.id);
     if (hit) return { value: isolated(hit.value) as V, level: 'memory', ageMs: this.#age(hit) };
 
-    const joined = this.#flights.get(lookup.id);
-    if (joined) {
-      const { kept } = await joined.join(lookup.signal);
+    const caller = this.#caller(call);
+    try {
+      const joined = this.#flights.get(lookup.id);
+      if (!joined) {
+        const { own, level, ageMs } = await this.#launch(lookup, compute).join(caller?.signal);
+        return { value: own as V, level, ageMs };
+      }
+      const { kept } = await joined.join(caller?.signal);
       this.#reportHit(lookup.id, 'shared', 0, 0);
       return { value: (keepable(kept)?.copy ?? kept) as V, level: 'shared', ageMs: 0 };
+    } finally {
+      caller?.release();
     }
+  }
+
+  #launch(lookup: Lookup, compute: (c: Computation) => unknown): Flight<Landed> {
     const flight: Flight<Landed> = new Flight(
       (signal, isVoid) => this.#load(lookup, compute, signal, isVoid),
       () => {
@@ -83,8 +97,7 @@ class TieredCache implements Cache {
       },
     );
     this.#flights.set(lookup.id, flight);
-    const { own, level, ageMs } = await flight.join(lookup.signal);
-    return { value: own as V, level, ageMs };
+    return flight;
   }
 
   peek<V>(key: unknown, call: CacheCall = {}): V | undefined {
@@ -99,13 +112,15 @@ class TieredCache implements Cache {
   ): Promise<CachedStream<C>> {
     const lookup = this.#lookup('stream', key, call);
     const hit = this.#fromMemory(lookup.id);
-    if (hit)
-      return { level: 'memory', ageMs: this.#age(hit), chunks: replay(hit.value as readonly C[], lookup.signal) };
-
+    if (hit) {
+      const chunks = replay(hit.value as readonly C[], [call.signal, currentContext()?.signal]);
+      return { level: 'memory', ageMs: this.#age(hit), chunks };
+    }
+    const caller = this.#caller(call);
     const joined = this.#streams.get(lookup.id);
     const { stream, opened } = joined ?? this.#open(lookup, produce, call.isComplete);
-    const chunks = stream.read(lookup.signal);
-    const source = await untilAborted(opened, lookup.signal);
+    const chunks = stream.read(caller?.signal, caller?.release);
+    const source = await untilAborted(opened, caller?.signal);
     if (joined) this.#reportHit(lookup.id, 'shared', 0, 0);
     return { ...(joined ? { level: 'shared', ageMs: 0 } : source), chunks: chunks as AsyncIterable<C> };
   }
@@ -115,7 +130,7 @@ class TieredCache implements Cache {
     for (const id of ids) {
       this.#memory.delete(id);
       const flight = this.#flights.get(id) ?? this.#streams.get(id)?.stream;
-      if (flight) flight.voided = true;
+      if (flight) flight.voided = 'invalidated';
       this.#flights.delete(id);
       this.#streams.delete(id);
     }
@@ -128,14 +143,28 @@ class TieredCache implements Cache {
 
   #lookup(kind: 'value' | 'stream', key: unknown, call: CacheCall): Lookup {
     const { name, scope, ttlMs } = this.#options;
-    const context = currentContext();
-    const tenant = scope === 'shared' ? undefined : (call.tenant ?? context?.tenant);
+    const tenant = scope === 'shared' ? undefined : (call.tenant ?? currentContext()?.tenant);
     if (scope === 'tenant' && tenant === undefined) throw tenantRequired(name);
     return {
       id: `${name}:${digestKey([kind, tenant, key])}`,
       ttlMs: call.ttl === undefined ? ttlMs : durationMs(call.ttl),
-      signal: joinSignals(call.signal, context?.signal),
     };
+  }
+
+  /**
+   * What ends this caller's waiting: its own signal, its context's, its deadline; undefined when nothing does. It listens
+   * to signals that may outlive the call by far, so it is released when the waiting is over.
+   * @throws the reason, when the caller has left already or is out of time
+   */
+  #caller(call: CacheCall): LinkedAbort | undefined {
+    const { name, clock } = this.#options;
+    const parents = [call.signal, currentContext()?.signal];
+    for (const parent of parents) if (parent?.aborted) throw abortReason(parent);
+    const timeoutMs = remainingMs(clock);
+    const what = `Cache '${name}'`;
+    if (timeoutMs === 0) throw deadlineError(what, 0);
+    if (timeoutMs === Number.POSITIVE_INFINITY && !parents.some(Boolean)) return undefined;
+    return linkAbort({ parents, timeoutMs, clock, what });
   }
 
   #fromMemory(id: string): MemoryEntry | undefined {
@@ -148,7 +177,7 @@ class TieredCache implements Cache {
     lookup: Lookup,
     compute: (c: Computation) => unknown,
     signal: AbortSignal,
-    isVoid: () => boolean,
+    isVoid: () => Voided | undefined,
   ): Promise<Landed> {
     const stored = await this.#fromStore(lookup.id, isVoid);
     if (stored) return { own: isolated(stored.value), kept: stored.value, level: 'store', ageMs: this.#age(stored) };
@@ -159,7 +188,8 @@ class TieredCache implements Cache {
       const own = await runShared(signal, () => compute({ signal }));
       return { own, kept: this.#keep(lookup, own, began, isVoid()), level: 'computed', ageMs: 0 };
     } catch (error) {
-      this.#reportFailure(lookup.id, began, error);
+      if (signal.aborted) this.#reportUnstored(lookup.id, 'abandoned');
+      else this.#reportFailure(lookup.id, began, error);
       throw error;
     }
   }
@@ -189,17 +219,22 @@ class TieredCache implements Cache {
           onEnd: (chunks) => {
             unlink();
             if (began === undefined) return; // it came from the store
-            if (isComplete(chunks)) this.#keep(lookup, chunks, began, stream.voided);
-            else this.#report({ type: 'cache.unstored', cache: this.name, key: id, reason: 'incomplete' });
+            try {
+              if (isComplete(chunks)) this.#keep(lookup, chunks, began, stream.voided);
+              else this.#reportUnstored(id, 'incomplete');
+            } catch (error) {
+              this.#reportFailure(id, began, error); // isComplete itself failed: the readers have their stream
+            }
           },
           onFail: (error) => {
             unlink();
             this.#reportFailure(id, began ?? this.#options.clock.now(), error);
           },
-          onAbandoned: (reason) => {
+          onAbandoned: () => {
             unlink();
-            controller.abort(reason);
+            if (began !== undefined) this.#reportUnstored(id, 'abandoned');
           },
+          abort: (reason) => controller.abort(reason),
         }),
     );
     const opened = stored.then((entry): Source => {
@@ -211,7 +246,7 @@ class TieredCache implements Cache {
   }
 
   /** What the store holds, promoted to memory unless the key was invalidated while the store was asked. */
-  async #fromStore(id: string, isVoid: () => boolean): Promise<MemoryEntry | undefined> {
+  async #fromStore(id: string, isVoid: () => Voided | undefined): Promise<MemoryEntry | undefined> {
     if (!this.#options.store) return undefined;
     const stored = await this.#store.get(id);
     if (!stored || isVoid()) return undefined;
@@ -220,7 +255,8 @@ class TieredCache implements Cache {
     const entry = {
       value: stored.value,
       storedAt: now - Math.max(0, wall - stored.storedAt),
-      expiresAt: now + (stored.expiresAt - wall),
+      // Never longer than it was to live at first: wall clocks step back, and those of two machines differ.
+      expiresAt: now + Math.min(stored.expiresAt - wall, stored.expiresAt - stored.storedAt),
       computeMs: stored.computeMs,
     };
     this.#memory.set(id, entry);
@@ -229,15 +265,14 @@ class TieredCache implements Cache {
   }
 
   /** Keeps a copy in both tiers and returns it, or the value itself where it may not or cannot be kept. */
-  #keep({ id, ttlMs }: Lookup, value: unknown, began: number, isVoid: boolean): unknown {
+  #keep({ id, ttlMs }: Lookup, value: unknown, began: number, voided: Voided | undefined): unknown {
     const { clock } = this.#options;
     const now = clock.now();
     const computeMs = now - began;
     this.#report({ type: 'cache.computed', cache: this.name, key: id, ms: computeMs });
     const kept = keepable(value);
-    if (isVoid || !kept) {
-      const reason = isVoid ? 'invalidated' : 'not-cloneable';
-      this.#report({ type: 'cache.unstored', cache: this.name, key: id, reason });
+    if (voided || !kept) {
+      this.#reportUnstored(id, voided ?? 'not-cloneable');
       return kept ? kept.copy : value;
     }
     this.#memory.set(id, { value: kept.copy, storedAt: now, expiresAt: now + ttlMs, computeMs });
@@ -264,14 +299,18 @@ class TieredCache implements Cache {
     this.#report({ type: 'cache.failed', cache: this.name, key: id, ms, error });
   }
 
-  #report(event: Parameters<NonNullable<ResolvedCacheOptions['onEvent']>>[0]): void {
+  #reportUnstored(id: string, reason: Extract<CacheEvent, { type: 'cache.unstored' }>['reason']): void {
+    this.#report({ type: 'cache.unstored', cache: this.name, key: id, reason });
+  }
+
+  #report(event: CacheEvent): void {
     this.#options.onEvent?.(event);
   }
 }
 
-async function* replay<C>(chunks: readonly C[], signal: AbortSignal | undefined): AsyncGenerator<C> {
+async function* replay<C>(chunks: readonly C[], signals: readonly (AbortSignal | undefined)[]): AsyncGenerator<C> {
   for (const chunk of chunks) {
-    signal?.throwIfAborted();
+    for (const signal of signals) if (signal?.aborted) throw abortReason(signal);
     yield isolated(chunk);
   }
 }

@@ -21,11 +21,11 @@ export type CacheEvent =
       readonly error: unknown;
     }
   | {
-      /** A value was handed out but not kept, with the reason. */
+      /** A value was handed out but not kept, with the reason; `abandoned`: nobody waited for it any more. */
       readonly type: 'cache.unstored';
       readonly cache: string;
       readonly key: string;
-      readonly reason: 'invalidated' | 'incomplete' | 'not-cloneable';
+      readonly reason: 'invalidated' | 'abandoned' | 'incomplete' | 'not-cloneable';
     }
   | {
       readonly type: 'cache.store-failed';

@@ -4,6 +4,8 @@
  * @throws DataCloneError for what has no copy, such as a function
  */
 export function isolated<V>(value: V): V {
+  // A structured clone of a Buffer is no Buffer, and holds the whole pool that it was cut from.
+  if (Buffer.isBuffer(value)) return Buffer.from(value) as V & Buffer;
   return typeof value === 'object' || typeof value === 'function' || typeof value === 'symbol'
     ? structuredClone(value)
     : value;

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { abortReason, untilAborted, WarmpathError } from '../kernel/index.js';
+import type { Voided } from './flight.js';
 import { keepable } from './isolation.js';
 
 /** The longest stream that is shared, in chunks; past it the stream fails for its readers rather than fill the memory. */
@@ -9,8 +10,10 @@ interface StreamOwner<C> {
   /** The source ended by itself: here are all its chunks. */
   onEnd(chunks: readonly C[]): void;
   onFail(error: unknown): void;
-  /** The last reader left before the end: abort the source. */
-  onAbandoned(reason: unknown): void;
+  /** The last reader left before the end. */
+  onAbandoned(): void;
+  /** The source is closed before its end: its signal has to say so. */
+  abort(reason: unknown): void;
 }
 
 /**
@@ -19,8 +22,8 @@ interface StreamOwner<C> {
  * the log. A source that fails, fails for every reader, now and later.
  */
 export class SharedStream<C> {
-  /** Set by an invalidation: readers get the whole stream, but it is not kept. */
-  voided = false;
+  /** Why it is not kept: its key was invalidated meanwhile, or the last reader left. Readers get the whole of it. */
+  voided: Voided | undefined;
   readonly #log: C[] = [];
   readonly #source: AsyncIterator<C>;
   readonly #owner: StreamOwner<C>;
@@ -36,8 +39,11 @@ export class SharedStream<C> {
     this.#owner = owner;
   }
 
-  /** One reader from the first chunk on. It counts as present until it ends, is returned, or its signal is aborted. */
-  read(signal: AbortSignal | undefined): AsyncIterableIterator<C> {
+  /**
+   * One reader from the first chunk on. It counts as present until it ends, is returned, or its signal is aborted.
+   * @param onLeave it is no longer present: called once
+   */
+  read(signal: AbortSignal | undefined, onLeave?: () => void): AsyncIterableIterator<C> {
     let position = 0;
     let present = true;
     this.#readers++;
@@ -45,6 +51,7 @@ export class SharedStream<C> {
       if (!present) return;
       present = false;
       signal?.removeEventListener('abort', onAbort);
+      onLeave?.();
       this.#leave(reason);
     };
     const onAbort = (): void => leave(signal?.reason);
@@ -82,7 +89,11 @@ export class SharedStream<C> {
       const { done, value } = await this.#inContext(() => this.#source.next());
       if (this.#state !== 'open') return;
       if (done) this.#end();
-      else if (this.#log.push(value) > mostChunks) this.#fail(tooLong());
+      else if (this.#log.push(ownCopy(value)) > mostChunks) {
+        const error = tooLong();
+        this.#fail(error);
+        this.#stopSource(error);
+      }
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -107,13 +118,22 @@ export class SharedStream<C> {
     if (this.#readers > 0 || this.#state !== 'open') return;
     this.#state = 'failed';
     this.#error = reason;
-    this.#owner.onAbandoned(reason);
+    this.voided ??= 'abandoned';
+    this.#owner.onAbandoned();
+    this.#stopSource(reason);
+  }
+
+  #stopSource(reason: unknown): void {
+    this.#owner.abort(reason);
     // Closing a source that is in the middle of a chunk may fail in its own clean-up; nobody is left to be told.
     this.#inContext(() => this.#source.return?.())?.then(undefined, () => {});
   }
 }
 
-/** Each reader gets chunks of its own, so that changing one changes neither another reader's nor what is kept. */
+/**
+ * The log and each reader have chunks of their own: changing one changes neither another reader's nor what is kept, and a
+ * source may use one object over and over.
+ */
 function ownCopy<C>(chunk: C): C {
   const kept = keepable(chunk);
   return kept ? (kept.copy as C) : chunk;

@@ -8,34 +8,44 @@ import type { StoredEntry } from './store.js';
  */
 export class StoreGuard {
   readonly #options: ResolvedCacheOptions;
-  readonly #writes = new Set<Promise<unknown>>();
+  /** The writes under way by key: none is older than one store deadline. */
+  readonly #writes = new Map<string, Promise<unknown>>();
+  /** The keys being deleted, each with how many deletions are under way. */
+  readonly #deletions = new Map<string, number>();
 
   constructor(options: ResolvedCacheOptions) {
     this.#options = options;
   }
 
   async get(key: string): Promise<StoredEntry | undefined> {
+    if (this.#deletions.has(key)) return undefined; // what is there may be what is being deleted
     const entry = await this.#attempt('get', (store) => store.get(key));
     return entry && entry.expiresAt > this.#options.clock.wall() ? entry : undefined;
   }
 
   set(key: string, entry: StoredEntry): void {
     const ttlMs = entry.expiresAt - this.#options.clock.wall();
-    if (ttlMs > 0) this.#inBackground(this.#attempt('set', (store) => store.set(key, entry, ttlMs)));
+    if (ttlMs <= 0) return;
+    const write = Promise.all([this.#writes.get(key), this.#attempt('set', (store) => store.set(key, entry, ttlMs))]);
+    this.#writes.set(key, write);
+    void write.then(() => {
+      if (this.#writes.get(key) === write) this.#writes.delete(key);
+    });
   }
 
+  /** Comes after the writes of the key that are under way, or one of them could undo it. */
   async delete(key: string): Promise<void> {
+    this.#deletions.set(key, (this.#deletions.get(key) ?? 0) + 1);
+    await this.#writes.get(key);
     await this.#attempt('delete', (store) => store.delete(key));
+    const others = (this.#deletions.get(key) ?? 1) - 1;
+    if (others > 0) this.#deletions.set(key, others);
+    else this.#deletions.delete(key);
   }
 
   /** Resolves when no write is under way: after at most one store deadline. */
   async settled(): Promise<void> {
-    await Promise.all(this.#writes);
-  }
-
-  #inBackground(write: Promise<unknown>): void {
-    this.#writes.add(write);
-    void write.finally(() => this.#writes.delete(write));
+    await Promise.all(this.#writes.values());
   }
 
   #attempt<T>(
@@ -58,13 +68,8 @@ export class StoreGuard {
         () => fail(deadlineError(`Store '${store.name}' (${operation})`, storeTimeoutMs)),
         { background: true },
       );
-      let answer: Promise<T>;
-      try {
-        answer = call(store);
-      } catch (error) {
-        return fail(error);
-      }
-      answer.then(
+      // A store that throws at once, or answers at once, is as good as one that does so later.
+      new Promise<T>((settle) => settle(call(store))).then(
         (value) => {
           over = true;
           timer.cancel();

@@ -24,7 +24,8 @@ export function take(rate: BucketRate, tat: number, weight: number, now: number)
   const from = Math.max(tat, now);
   const taken = from + weight * rate.unitMs;
   const waitMs = taken - now - rate.burst * rate.unitMs;
-  if (waitMs > tolerance(now)) return { ok: false, waitMs, remaining: remaining(rate, from, now), resetMs: from - now };
+  if (waitMs > tolerance(now + rate.burst * rate.unitMs))
+    return { ok: false, waitMs, remaining: remaining(rate, from, now), resetMs: from - now };
   return { ok: true, tat: taken, remaining: remaining(rate, taken, now), resetMs: taken - now };
 }
 
@@ -32,7 +33,7 @@ function remaining({ unitMs, burst }: BucketRate, tat: number, now: number): num
   return Math.max(0, Math.floor(burst - (tat - now) / unitMs + 1e-9));
 }
 
-/** Sums of doubles are off by some ulps of the instant; a unit that is due must not be refused for that. */
-function tolerance(now: number): number {
-  return Math.max(1, Math.abs(now)) * 4 * Number.EPSILON;
+/** Sums of doubles are off by some ulps of the largest instant in them; a unit that is due must not be refused for that. */
+function tolerance(latest: number): number {
+  return Math.max(1, latest) * 4 * Number.EPSILON;
 }

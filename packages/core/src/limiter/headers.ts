@@ -12,15 +12,18 @@ export function rateLimitHeaders(
   const waitMs = decision.ok ? decision.resetMs : decision.waitMs;
   const again = Number.isFinite(waitMs) ? `;t=${seconds(waitMs)}` : '';
   const headers: Record<string, string> = {
-    'RateLimit-Policy': `${policy};q=${Math.floor(limiter.limit)};w=${Math.max(1, seconds(limiter.windowMs))}`,
-    RateLimit: `${policy};r=${decision.remaining}${again}`,
+    'RateLimit-Policy': `${policy};q=${Math.min(Math.floor(limiter.limit), largest)};w=${Math.max(1, seconds(limiter.windowMs))}`,
+    RateLimit: `${policy};r=${Math.min(decision.remaining, largest)}${again}`,
   };
   if (!decision.ok && Number.isFinite(waitMs)) headers['Retry-After'] = String(Math.max(1, seconds(waitMs)));
   return headers;
 }
 
+/** The largest Structured Field Integer (RFC 9651 §3.3.1). */
+const largest = 999_999_999_999_999;
+
 function seconds(ms: number): number {
-  return Math.ceil(ms / 1000 - 1e-9);
+  return Math.min(Math.ceil(ms / 1000 - 1e-9), largest);
 }
 
 /** A Structured Field String (RFC 9651 §3.3.3): printable ASCII, with backslash and quote escaped. */

@@ -87,8 +87,10 @@ export function createLimiter(options: LimiterOptions): Limiter {
     if (!(weight >= 0))
       throw new RangeError(`${name}.tryTake(): the weight must be a number from 0 up, got ${weight}.`);
     const now = clock.now();
-    const answer = take(rate, tats.get(key) ?? now, weight, now);
+    const tat = tats.get(key);
+    const answer = take(rate, tat ?? now, weight, now);
     if (answer.ok) remember(key, answer.tat);
+    else if (tat !== undefined) remember(key, tat); // to be refused is to be in use
     const decision = toDecision(answer, weight);
     onEvent?.({
       type: decision.ok ? 'limiter.allowed' : 'limiter.refused',

@@ -1,4 +1,14 @@
-import { currentContext, joinSignals, WarmpathError } from '../kernel/index.js';
+import {
+  abortReason,
+  ambientRules,
+  badOption,
+  checkOptions,
+  currentContext,
+  joinSignals,
+  type Rules,
+  rule,
+  WarmpathError,
+} from '../kernel/index.js';
 
 /** One way to get the answer. */
 export interface FallbackStep<T> {
@@ -22,23 +32,35 @@ export interface FallbackEvent {
   readonly error: unknown;
 }
 
+const rules: Rules<FallbackOptions> = {
+  name: rule.text,
+  when: rule.function,
+  signal: rule.anything,
+  onEvent: ambientRules.onEvent,
+};
+const stepList = rule.arrayOf(rule.withMethods('a step', 'run'));
+
 /**
  * The outcome of the first step that works; each failure leads to the next step. When all have failed the last error is
  * thrown, the others are in its event trail. A caller who left gets its own reason and no step begins after that.
+ * @throws WarmpathError `WP_BAD_OPTION`; `WP_NO_BACKEND` when there is no step
  */
 export async function withFallback<T>(
   steps: readonly FallbackStep<T>[],
   options: FallbackOptions = {},
 ): Promise<{ readonly value: T; readonly step: string }> {
+  checkOptions('withFallback()', options, rules);
+  if (!stepList.allows(steps)) throw badOption('withFallback()', 'steps', stepList.text, steps);
   const { name = 'fallback', when = () => true, onEvent } = options;
   const signal = joinSignals(options.signal, currentContext()?.signal);
   for (const [index, step] of steps.entries()) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortReason(signal);
     try {
       return { value: await step.run({ signal }), step: step.name };
     } catch (error) {
       const next = steps[index + 1];
-      if (signal?.aborted || !next || !when(error)) throw error;
+      if (signal?.aborted) throw abortReason(signal);
+      if (!next || !when(error)) throw error;
       onEvent?.({ type: 'fallback.used', name, failed: step.name, next: next.name, error });
     }
   }

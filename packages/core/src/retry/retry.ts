@@ -1,10 +1,12 @@
 import {
+  abortReason,
   ambientRules,
   type Clock,
   checkOptions,
   createLedger,
   currentContext,
   type Duration,
+  deadlineError,
   durationMs,
   joinSignals,
   linkAbort,
@@ -30,7 +32,7 @@ export interface RetryOptions {
   readonly baseDelay?: Duration;
   /** The longest backoff. Default 10 s. */
   readonly maxDelay?: Duration;
-  /** The longest that one attempt may take; its signal is aborted then. Default: as long as the caller waits. */
+  /** The longest that one attempt may take; its signal is aborted then. Never longer than the call's deadline, the default. */
   readonly timeout?: Duration;
   /** Whether an error is worth another attempt. Default: `isRetryable`. */
   readonly retryable?: (error: unknown) => boolean;
@@ -84,7 +86,8 @@ export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, optio
   const signal = joinSignals(options.signal, currentContext()?.signal);
   const ledger = currentContext()?.ledger ?? createLedger(attempts);
   const budget = currentContext()?.budget;
-  const timeoutMs = timeout === undefined ? undefined : durationMs(timeout);
+  const perAttemptMs = timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout);
+  const what = `'${name}'`;
 
   const delayAfter = (error: unknown, number: number): number | undefined => {
     if (signal?.aborted || number >= attempts || !retryable(error) || ledger.used >= ledger.limit) return undefined;
@@ -96,7 +99,9 @@ export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, optio
 
   budget?.deposit();
   for (let number = 1; ; number++) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw abortReason(signal);
+    const leftMs = remainingMs(clock);
+    if (leftMs === 0) throw deadlineError(what, 0);
     ledger.begin();
     const began = clock.now();
     const report = (outcome: RetryEvent['outcome'], rest: Pick<RetryEvent, 'delayMs' | 'error'> = {}): void => {
@@ -105,13 +110,14 @@ export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, optio
       onEvent?.({ type: 'retry.attempt', name, attempt: number, outcome, ms, ...rest });
     };
     try {
-      const value = await once(attempt, number, { parents: [signal], timeoutMs, clock, what: `'${name}'` }, ledger);
+      const limits = { parents: [signal], timeoutMs: Math.min(perAttemptMs, leftMs), clock, what };
+      const value = await once(attempt, number, limits, ledger);
       report('ok');
       return value;
     } catch (error) {
       const delayMs = delayAfter(error, number);
       report(signal?.aborted ? 'aborted' : 'failed', delayMs === undefined ? { error } : { error, delayMs });
-      if (delayMs === undefined) throw signal?.aborted ? (signal.reason ?? error) : error;
+      if (delayMs === undefined) throw signal?.aborted ? abortReason(signal) : error;
       await wait(clock, delayMs, signal);
     }
   }

@@ -109,7 +109,12 @@ function drawInOrder(backends: readonly Backend<never>[], random: Random): strin
       point -= weight;
       return point < 0;
     });
-    const [chosen] = left.splice(Math.max(0, found), 1);
+    // Sums of doubles may leave a rest behind the last share: it belongs to the last that has one.
+    const last = Math.max(
+      0,
+      left.findLastIndex(({ weight }) => weight > 0),
+    );
+    const [chosen] = left.splice(found === -1 ? (total > 0 ? last : 0) : found, 1);
     if (chosen) drawn.push(chosen.name);
   }
   return drawn;

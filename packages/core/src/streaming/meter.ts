@@ -19,8 +19,17 @@ export interface MeterOptions {
 }
 
 /** The same chunks, with the time to the first one and the end reported, each exactly once. */
-export async function* meterStream<T>(chunks: AsyncIterable<T>, options: MeterOptions = {}): AsyncGenerator<T> {
-  const { clock = systemClock, began = clock.now(), onFirstChunk, onEnd } = options;
+export function meterStream<T>(chunks: AsyncIterable<T>, options: MeterOptions = {}): AsyncGenerator<T> {
+  const { clock = systemClock, began = clock.now() } = options;
+  return metered(chunks, began, clock, options); // a generator's own body would wait for the first next()
+}
+
+async function* metered<T>(
+  chunks: AsyncIterable<T>,
+  began: number,
+  clock: Clock,
+  { onFirstChunk, onEnd }: MeterOptions,
+): AsyncGenerator<T> {
   let count = 0;
   let firstChunkMs: number | undefined;
   let outcome: StreamEnd['outcome'] = 'aborted';

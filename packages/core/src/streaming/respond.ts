@@ -1,10 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import {
   abortReason,
+  ambientRules,
   type Clock,
+  checkOptions,
   type Duration,
   durationMs,
   problemOf,
+  type Rules,
+  rule,
   systemClock,
   type Timer,
   untilAborted,
@@ -20,6 +24,13 @@ export interface RespondOptions {
   readonly heartbeat?: Duration;
   readonly clock?: Clock;
 }
+
+const rules: Rules<RespondOptions> = {
+  status: rule.integer(200, 599),
+  headers: rule.object,
+  heartbeat: rule.positiveDuration,
+  clock: ambientRules.clock,
+};
 
 const signals = new WeakMap<ServerResponse, AbortSignal>();
 
@@ -42,14 +53,16 @@ export function responseSignal(res: ServerResponse): AbortSignal {
  * Sends events as they come (`text/event-stream`). Headers wait for the first event: a source that fails before it makes
  * this reject with nothing sent, so that the caller can still answer with a status. A failure after it is sent as an
  * event named `error` whose data is a problem document, and the stream ends. A slow client slows the source down; one
- * that leaves ends it.
+ * that leaves ends it. HEAD gets the headers alone: the source is closed without having begun.
  * @returns how it ended, with the time to the first event measured from the call
+ * @throws the source's error before the first event; WarmpathError `WP_BAD_OPTION`
  */
 export async function respondWithEvents(
   res: ServerResponse,
   events: AsyncIterable<SseEvent>,
   options: RespondOptions = {},
 ): Promise<StreamEnd> {
+  checkOptions('respondWithEvents()', options, rules);
   const { clock = systemClock, heartbeat = '15s' } = options;
   const began = clock.now();
   const gone = responseSignal(res);
@@ -61,11 +74,18 @@ export async function respondWithEvents(
   };
   let heart: Heartbeat | undefined;
   try {
+    if (res.req.method === 'HEAD') {
+      sendHeaders(res, options);
+      res.end();
+      await closeSource(source);
+      return end('complete');
+    }
     for (
       let next = await untilAborted(source.next(), gone);
       !next.done;
       next = await untilAborted(source.next(), gone)
     ) {
+      const frame = encodeSse(next.value);
       if (firstChunkMs === undefined) {
         firstChunkMs = clock.now() - began;
         sendHeaders(res, options);
@@ -73,7 +93,7 @@ export async function respondWithEvents(
       }
       chunks++;
       heart?.rest();
-      await writeFlushed(res, encodeSse(next.value), gone);
+      await writeFlushed(res, frame, gone);
     }
     if (firstChunkMs === undefined) sendHeaders(res, options);
     res.end();
@@ -81,7 +101,7 @@ export async function respondWithEvents(
   } catch (error) {
     await closeSource(source);
     if (gone.aborted) return end('aborted');
-    if (firstChunkMs === undefined) throw error;
+    if (firstChunkMs === undefined || !res.headersSent) throw error;
     res.end(encodeSse({ event: 'error', data: JSON.stringify(problemOf(error)) }));
     return end('failed', { error });
   } finally {
@@ -97,12 +117,17 @@ function sendHeaders(res: ServerResponse, { status = res.statusCode, headers = {
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
 }
 
-/** Resolves when the client can take more; a compressing response has to be told to let go of what it holds. */
-async function writeFlushed(res: ServerResponse, text: string, gone: AbortSignal): Promise<void> {
-  if (gone.aborted) throw abortReason(gone);
+/** A compressing response has to be told to let go of what it holds. @returns whether there is room for more */
+function write(res: ServerResponse, text: string): boolean {
   const room = res.write(text);
   if ('flush' in res && typeof res.flush === 'function') res.flush();
-  if (room) return;
+  return room;
+}
+
+/** Resolves when the client can take more. */
+async function writeFlushed(res: ServerResponse, text: string, gone: AbortSignal): Promise<void> {
+  if (gone.aborted) throw abortReason(gone);
+  if (write(res, text)) return;
   await new Promise<void>((resolve, reject) => {
     const onDrain = (): void => {
       gone.removeEventListener('abort', onGone);
@@ -139,7 +164,7 @@ function beat(res: ServerResponse, intervalMs: number, clock: Clock): Heartbeat 
     timer = clock.schedule(intervalMs, tick, { background: true });
   };
   const tick = (): void => {
-    if (!res.writableNeedDrain) res.write(sseComment('still here'));
+    if (!res.writableNeedDrain) write(res, sseComment('still here'));
     rest();
   };
   return { rest, stop: () => timer?.cancel() };

@@ -5,7 +5,8 @@ type Operation = 'get' | 'set' | 'delete';
 
 /**
  * What a call to the store meets. `reject`: it fails. `throw`: it throws before it gives a promise. `hang`: it never
- * settles. A number: it reaches the store that many milliseconds late.
+ * settles. A number is a delay in milliseconds, where it does most harm: a read is answered with what was there when it
+ * was asked, a write or deletion reaches the store that much later.
  */
 export type Trouble = 'reject' | 'throw' | 'hang' | number;
 
@@ -29,9 +30,12 @@ export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): Chao
     if (trouble === 'throw') throw new Error(`${store.name} threw (${operation})`);
     if (trouble === 'reject') return Promise.reject(new Error(`${store.name} failed (${operation})`));
     if (trouble === 'hang') return new Promise(() => {});
-    return new Promise((resolve, reject) => {
-      clock.schedule(trouble, () => call().then(resolve, reject));
+    const later = new Promise<void>((resolve) => {
+      clock.schedule(trouble, resolve);
     });
+    if (operation !== 'get') return later.then(call);
+    const answer = call();
+    return later.then(() => answer);
   }
 
   return {

@@ -1,0 +1,361 @@
+import { getEventListeners } from 'node:events';
+import fc from 'fast-check';
+import { describe, expect, it, vi } from 'vitest';
+import { currentContext, runInContext } from '../kernel/index.js';
+import { createFakeClock } from '../testing/index.js';
+import { type BatcherEvent, type BatcherOptions, type BatchFunction, createBatcher } from './index.js';
+
+const double = async (items: readonly number[]): Promise<number[]> => items.map((item) => item * 2);
+
+function setUp<Item = number, Result = number>(
+  run: BatchFunction<Item, Result> = double as never,
+  options: BatcherOptions = {},
+) {
+  const clock = createFakeClock();
+  const events: BatcherEvent[] = [];
+  const onEvent = (event: BatcherEvent): void => void events.push(event);
+  const spy = vi.fn(run);
+  return { clock, events, run: spy, batcher: createBatcher<Item, Result>(spy, { clock, onEvent, ...options }) };
+}
+
+/** A batch function that the test answers by hand. */
+function held() {
+  const calls: {
+    items: readonly number[];
+    signal: AbortSignal;
+    answer(results: unknown): void;
+    fail(error: unknown): void;
+  }[] = [];
+  const run: BatchFunction<number, number> = (items, { signal }) => {
+    const { promise, resolve, reject } = Promise.withResolvers<never>();
+    calls.push({ items, signal, answer: (results) => resolve(results as never), fail: reject });
+    return promise;
+  };
+  return { run, calls };
+}
+
+describe('when a batch goes', () => {
+  it('is at the end of the window, counted from its first item', async () => {
+    const { batcher, clock, run, events } = setUp(undefined, { window: '50ms' });
+    const first = batcher.load(1);
+    await clock.advance(49);
+    const second = batcher.load(2);
+    expect(run).not.toHaveBeenCalled();
+    await clock.advance(1);
+    expect(await Promise.all([first, second])).toEqual([2, 4]);
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2]]);
+    expect(events).toEqual([{ type: 'batch.done', batcher: 'batcher', items: 2, ms: 0 }]);
+  });
+
+  it('is at once when it is full, and the next one has a window of its own', async () => {
+    const { batcher, clock, run } = setUp(undefined, { maxItems: 3 });
+    const loads = batcher.loadMany([1, 2, 3, 4]);
+    await clock.settle();
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2, 3]]);
+    await clock.advance(50);
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2, 3], [4]]);
+    expect(await loads).toEqual([2, 4, 6, 8]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('may be at the end of the turn, with a window of 0', async () => {
+    const { batcher, clock, run } = setUp(undefined, { window: 0 });
+    const loads = [batcher.load(1), batcher.load(2)];
+    await clock.advance(0);
+    expect(await Promise.all(loads)).toEqual([2, 4]);
+    expect(run).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('results', () => {
+  it('fail alone where they are an Error', async () => {
+    const { batcher, clock } = setUp<number, number>(async (items) =>
+      items.map((item) => (item === 2 ? new Error('two') : item)),
+    );
+    const loads = Promise.allSettled([1, 2, 3].map((item) => batcher.load(item)));
+    await clock.advance(50);
+    expect(await loads).toEqual([
+      { status: 'fulfilled', value: 1 },
+      { status: 'rejected', reason: new Error('two') },
+      { status: 'fulfilled', value: 3 },
+    ]);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['too few', [1], 'got 2 items and returned 1 results'],
+    ['too many', [1, 2, 3], 'got 2 items and returned 3 results'],
+    ['no list', 'ab', 'got 2 items and returned no list but string'],
+    ['nothing', undefined, 'got 2 items and returned no list but undefined'],
+  ])('that are %s fail every item with both numbers', async (_, results, message) => {
+    const { batcher, clock, events } = setUp(async () => results as number[], { name: 'embed' });
+    const loads = Promise.allSettled([batcher.load(1), batcher.load(2)]);
+    await clock.advance(50);
+    for (const outcome of await loads) {
+      expect(outcome).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'WP_BATCH_MISMATCH', message: expect.stringContaining(message), details: { items: 2 } },
+      });
+    }
+    expect(events).toMatchObject([{ type: 'batch.failed', batcher: 'embed', items: 2 }]);
+  });
+
+  it('are one error for all when the call fails, now or at once', async () => {
+    const error = new Error('down');
+    for (const run of [
+      () => Promise.reject(error),
+      () => {
+        throw error;
+      },
+    ]) {
+      const { batcher, clock } = setUp(run);
+      const loads = Promise.allSettled([batcher.load(1), batcher.load(2)]);
+      await clock.advance(50);
+      for (const outcome of await loads) expect(outcome).toEqual({ status: 'rejected', reason: error });
+    }
+  });
+
+  it('of loadMany keep their order, and its first failure rejects it', async () => {
+    const { batcher, clock } = setUp(
+      async (items: readonly number[]) => items.map((item) => (item < 0 ? new Error(`${item}`) : item)),
+      { maxItems: 2 },
+    );
+    const good = batcher.loadMany([5, 4, 3]);
+    const bad = batcher.loadMany([1, -1, -2]);
+    bad.catch(() => {});
+    await clock.advance(50);
+    expect(await good).toEqual([5, 4, 3]);
+    await expect(bad).rejects.toThrow('-1');
+    expect(await batcher.loadMany([])).toEqual([]);
+  });
+
+  it('of two batches under way never mix, whichever lands first', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run, { maxItems: 2 });
+    const loads = [1, 2, 3, 4].map((item) => batcher.load(item));
+    await clock.settle();
+    calls[1]?.answer([30, 40]);
+    calls[0]?.answer([10, 20]);
+    expect(await Promise.all(loads)).toEqual([10, 20, 30, 40]);
+  });
+
+  it('reach their own item whatever the interleaving', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(
+          fc.record({
+            item: fc.nat(50),
+            fails: fc.boolean(),
+            waitMs: fc.nat(60),
+            leaves: fc.option(fc.nat(80), { freq: 3 }),
+          }),
+          { maxLength: 20 },
+        ),
+        fc.integer({ min: 1, max: 5 }),
+        async (scheduler, loads, maxItems) => {
+          const clock = createFakeClock();
+          const sizes: number[] = [];
+          const run = scheduler.scheduleFunction(async (items: readonly (typeof loads)[number][]) => {
+            sizes.push(items.length);
+            return items.map(({ item, fails }) => (fails ? new Error(`no ${item}`) : item * 2));
+          }) as BatchFunction<(typeof loads)[number], number>;
+          const batcher = createBatcher(run, { maxItems, window: 20, clock });
+          const work: Promise<unknown>[] = [];
+          for (const load of loads) {
+            await clock.advance(load.waitMs);
+            const leaving = new AbortController();
+            if (load.leaves !== null) clock.schedule(load.leaves, () => leaving.abort(new Error(`left ${load.item}`)));
+            work.push(
+              batcher.load(load, { signal: leaving.signal }).then(
+                (result) => expect([result, load.fails]).toEqual([load.item * 2, false]),
+                (error) => expect([`no ${load.item}`, `left ${load.item}`]).toContain(error.message),
+              ),
+            );
+          }
+          await clock.advance(100);
+          await scheduler.waitAll();
+          await Promise.all(work);
+          expect(Math.max(0, ...sizes)).toBeLessThanOrEqual(maxItems);
+          expect(clock.pending).toBe(0);
+        },
+      ),
+      { numRuns: 60 },
+    ));
+});
+
+describe('leaving', () => {
+  it('before the batch goes takes the item out', async () => {
+    const { batcher, clock, run } = setUp();
+    const leaving = new AbortController();
+    const left = batcher.load(1, { signal: leaving.signal });
+    const stays = batcher.load(2);
+    const reason = new Error('changed my mind');
+    leaving.abort(reason);
+    await expect(left).rejects.toBe(reason);
+    await clock.advance(50);
+    expect(await stays).toBe(4);
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[2]]);
+  });
+
+  it('as the last one before the batch goes calls nothing and leaves no timer', async () => {
+    const { batcher, clock, run } = setUp();
+    const leaving = new AbortController();
+    const left = batcher.load(1, { signal: leaving.signal });
+    leaving.abort();
+    await expect(left).rejects.toMatchObject({ name: 'AbortError' });
+    expect(clock.pending).toBe(0);
+    const next = batcher.load(5);
+    await clock.advance(50);
+    expect(await next).toBe(10);
+    expect(run).toHaveBeenCalledTimes(1);
+  });
+
+  it('while the call is under way rejects one alone; the last one aborts the call', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run);
+    const controllers = [1, 2].map(() => new AbortController());
+    const loads = controllers.map(({ signal }, index) => batcher.load(index, { signal }));
+    await clock.advance(50);
+    controllers[0]?.abort(new Error('first'));
+    await expect(loads[0]).rejects.toThrow('first');
+    expect(calls[0]?.signal.aborted).toBe(false);
+    const reason = new Error('second');
+    controllers[1]?.abort(reason);
+    await expect(loads[1]).rejects.toBe(reason);
+    expect(calls[0]?.signal.reason).toBe(reason);
+    calls[0]?.fail(reason);
+    await clock.settle();
+  });
+
+  it('does not abort the call while somebody without a signal waits', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run);
+    const leaving = new AbortController();
+    const left = batcher.load(1, { signal: leaving.signal });
+    const stays = batcher.load(2);
+    await clock.advance(50);
+    leaving.abort();
+    await expect(left).rejects.toThrow();
+    expect(calls[0]?.signal.aborted).toBe(false);
+    calls[0]?.answer([1, 2]);
+    expect(await stays).toBe(2);
+  });
+
+  it('before asking is refused at once', async () => {
+    const { batcher, clock } = setUp();
+    await expect(batcher.load(1, { signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow('gone');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('comes with the context: its signal, its deadline', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run);
+    const request = new AbortController();
+    const left = runInContext({ signal: request.signal }, () => batcher.load(1));
+    const late = runInContext({ deadline: 80 }, () => batcher.load(2));
+    late.catch(() => {});
+    request.abort(new Error('client left'));
+    await expect(left).rejects.toThrow('client left');
+    await clock.advance(80);
+    await expect(late).rejects.toMatchObject({ code: 'WP_DEADLINE' });
+    expect(calls.map(({ items, signal }) => [items, signal.aborted])).toEqual([[[2], true]]);
+    await expect(runInContext({ deadline: 80 }, () => batcher.load(3))).rejects.toMatchObject({ code: 'WP_DEADLINE' });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('leaves no listener on a signal that lives longer than 1,000 loads', async () => {
+    const { batcher, clock } = setUp(async (items: readonly number[]) =>
+      items.map((n) => (n % 2 ? new Error('odd') : n)),
+    );
+    const shutdown = new AbortController();
+    const loads = Promise.allSettled(
+      Array.from({ length: 1_000 }, (_, item) =>
+        runInContext({ deadline: 1e9 }, () => batcher.load(item, { signal: shutdown.signal })),
+      ),
+    );
+    await clock.advance(50);
+    await loads;
+    expect(getEventListeners(shutdown.signal, 'abort')).toHaveLength(0);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('whose work a batch is', () => {
+  const tenantsOf = async (tenants: (string | undefined)[]) => {
+    const seen: unknown[] = [];
+    const { batcher, clock } = setUp(async (items: readonly number[]) => {
+      seen.push(currentContext()?.tenant);
+      return [...items];
+    });
+    const loads = tenants.map((tenant, item) =>
+      tenant === undefined ? batcher.load(item) : runInContext({ tenant }, () => batcher.load(item)),
+    );
+    await clock.advance(50);
+    await Promise.all(loads);
+    return seen;
+  };
+
+  it('is the tenant’s that all of its items have', async () => {
+    expect(await tenantsOf(['acme', 'acme'])).toEqual(['acme']);
+  });
+
+  it('is nobody’s where its items come from several, so that no cache inside keeps one’s for another', async () => {
+    expect(await tenantsOf(['acme', 'globex'])).toEqual([undefined]);
+    expect(await tenantsOf(['acme', undefined])).toEqual([undefined]);
+    expect(await tenantsOf([undefined, 'acme'])).toEqual([undefined]);
+    const full = createBatcher(
+      async (items: readonly number[]) => items.map(() => currentContext()?.tenant ?? 'none'),
+      {
+        maxItems: 2,
+        clock: createFakeClock(),
+      },
+    );
+    const loads = ['acme', 'globex'].map((tenant) => runInContext({ tenant }, () => full.load(1)));
+    expect(await Promise.all(loads)).toEqual(['none', 'none']);
+  });
+});
+
+describe('close', () => {
+  it('sends what is waiting, waits for it, and refuses what comes later', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run, { name: 'embed' });
+    const load = batcher.load(1);
+    let closed = false;
+    const closing = batcher.close().then(() => {
+      closed = true;
+    });
+    await expect(batcher.load(2)).rejects.toMatchObject({
+      code: 'WP_CLOSED',
+      message: expect.stringContaining('embed'),
+    });
+    await clock.settle();
+    expect([calls.length, closed]).toEqual([1, false]);
+    calls[0]?.answer([7]);
+    await closing;
+    expect(await load).toBe(7);
+    expect(clock.pending).toBe(0);
+    await batcher.close();
+  });
+
+  it('does not fail when the last call does', async () => {
+    const { batcher } = setUp(() => Promise.reject(new Error('down')));
+    const load = batcher.load(1);
+    load.catch(() => {});
+    await batcher.close();
+    await expect(load).rejects.toThrow('down');
+  });
+});
+
+describe('options', () => {
+  it.each([
+    [{ maxItems: 0 }, 'maxItems'],
+    [{ maxItems: 2.5 }, 'maxItems'],
+    [{ window: -1 }, 'window'],
+    [{ name: '' }, 'name'],
+    [{ size: 5 }, 'size'],
+  ])('refuses %j, naming %s', (options, name) => {
+    expect(() => createBatcher(double, options as BatcherOptions)).toThrow(
+      expect.objectContaining({ code: 'WP_BAD_OPTION', message: expect.stringContaining(`'${name}'`) }),
+    );
+  });
+});

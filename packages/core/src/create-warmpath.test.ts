@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import { createWarmpath, type WarmpathEvent, type WarmpathOptions } from './index.js';
+import type { ChatModel } from './models/index.js';
+import { createFakeClock } from './testing/index.js';
+
+const model = (name: string): ChatModel => ({
+  name,
+  async *stream() {
+    yield { type: 'finish', reason: 'stop' };
+  },
+  generate: async () => ({ text: '', citations: [], reason: 'stop' }),
+});
+
+describe('parts by name', () => {
+  it('are made once: the name alone gives the same one', () => {
+    const warmpath = createWarmpath();
+    const run = async (items: readonly number[]) => [...items];
+    expect(warmpath.cache('a')).toBe(warmpath.cache('a'));
+    expect(warmpath.cache('b', { ttl: '1s' })).toBe(warmpath.cache('b'));
+    expect(warmpath.limiter('api', { limit: 1, window: '1s' })).toBe(warmpath.limiter('api'));
+    expect(warmpath.batcher('embed', run, { maxItems: 2 })).toBe(warmpath.batcher('embed', run));
+    expect(warmpath.batcher('plain', run)).toBe(warmpath.batcher('plain', run));
+    expect(warmpath.cache('embed')).not.toBe(warmpath.batcher('embed', run));
+  });
+
+  it('refuse options a second time, another function to batch with, and a first time without what they need', () => {
+    const warmpath = createWarmpath();
+    const run = async (items: readonly number[]) => [...items];
+    warmpath.cache('a');
+    warmpath.limiter('api', { limit: 1, window: '1s' });
+    warmpath.batcher('embed', run);
+    const refused = expect.objectContaining({ code: 'WP_BAD_OPTION' });
+    expect(() => warmpath.cache('a', { ttl: '1s' })).toThrow(refused);
+    expect(() => warmpath.limiter('api', { limit: 2, window: '1s' })).toThrow(refused);
+    expect(() => warmpath.batcher('embed', run, { maxItems: 5 })).toThrow(refused);
+    expect(() => warmpath.batcher('embed', async (items: readonly number[]) => [...items])).toThrow(refused);
+    expect(() => warmpath.limiter('other')).toThrow(refused);
+    expect(() => warmpath.cache('')).toThrow(refused);
+  });
+
+  it('share the clock, the listener and the defaults of the runtime', async () => {
+    const clock = createFakeClock();
+    const events: WarmpathEvent[] = [];
+    const warmpath = createWarmpath({ clock, cache: { ttl: '1s' }, onEvent: (event) => events.push(event) });
+    await warmpath.cache('a').getOrSet('key', () => 1);
+    await warmpath.cache('long', { ttl: '1m' }).getOrSet('key', () => 1);
+    await clock.advance(1_000);
+    expect(warmpath.cache('a').peek('key')).toBeUndefined();
+    expect(warmpath.cache('long').peek('key')).toBe(1);
+    warmpath.limiter('api', { limit: 1, window: '1s' }).tryTake();
+    await warmpath.retry('work', async () => 'done');
+    expect(events.map(({ type }) => type)).toEqual([
+      'cache.miss',
+      'cache.computed',
+      'cache.miss',
+      'cache.computed',
+      'cache.hit',
+      'limiter.allowed',
+      'retry.attempt',
+    ]);
+    expect(warmpath.snapshot()).toMatchObject({
+      uptimeMs: 1_000,
+      caches: { a: { misses: 1 }, long: { misses: 1 } },
+      limiters: { api: { allowed: 1, refused: 0 } },
+      retries: { work: { attempts: 1 } },
+    });
+  });
+
+  it('of two runtimes have nothing in common', async () => {
+    const [left, right] = [createWarmpath(), createWarmpath()];
+    await left.cache('a').getOrSet('key', () => 1);
+    expect(right.cache('a').peek('key')).toBeUndefined();
+    expect(right.snapshot().caches).toEqual({});
+  });
+
+  it('hear what adapters report', () => {
+    const events: WarmpathEvent[] = [];
+    const warmpath = createWarmpath({ onEvent: (event) => events.push(event) });
+    warmpath.report({ type: 'fallback.used', name: 'x', failed: 'a', next: 'b', error: new Error('no') });
+    expect(warmpath.snapshot().fallbacks).toEqual({ x: { used: 1 } });
+    expect(events).toHaveLength(1);
+  });
+});
+
+describe('close', () => {
+  it('sends what waits in the batchers, waits for it and for the caches’ writes, and may be called twice', async () => {
+    const clock = createFakeClock();
+    const warmpath = createWarmpath({ clock });
+    const batcher = warmpath.batcher('double', async (items: readonly number[]) => items.map((item) => item * 2));
+    const load = batcher.load(4);
+    let written = false;
+    const store = {
+      name: 'slow',
+      get: async () => undefined,
+      set: () =>
+        new Promise<void>((resolve) => {
+          clock.schedule(20, () => {
+            written = true;
+            resolve();
+          });
+        }),
+      delete: async () => {},
+    };
+    await warmpath.cache('stored', { store }).getOrSet('key', () => 1);
+    const closing = warmpath.close();
+    expect(await load).toBe(8);
+    await clock.advance(20);
+    await closing;
+    expect(written).toBe(true);
+    await expect(batcher.load(1)).rejects.toMatchObject({ code: 'WP_CLOSED' });
+    await warmpath.close();
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('options', () => {
+  it.each<[unknown, RegExp]>([
+    ['fast', /'options' must be an object/],
+    [{ cache: true }, /'cache' must be an object/],
+    [{ cache: { ttl: 'soon' } }, /'ttl' must be a duration/],
+    [{ cache: { maxEntry: 5 } }, /there is no option 'maxEntry'/],
+    [{ clock: Date }, /'clock' must be a clock/],
+    [{ random: 4 }, /'random'/],
+    [{ onEvent: 'log' }, /'onEvent'/],
+    [{ chats: {} }, /did you mean 'chat'/],
+    [{ chat: {} }, /'models' must be/],
+    [{ chat: { models: [] } }, /'models' must be a list of 1 or more/],
+    [{ chat: { models: ['llama'] } }, /'models'/],
+    [{ chat: { models: [{ name: 'half', stream() {} }] } }, /'models' must be a list of chat models/],
+    [{ chat: { models: [{ ...model('m'), name: '' }] } }, /'models' must be a list of chat models/],
+    [{ chat: { models: [{ model: { stream() {}, generate() {} } }] } }, /'model' must be a chat model/],
+    [{ chat: { models: [{ model: model('m'), weight: -1 }] } }, /'weight' must be a number from 0 up/],
+    [{ chat: { models: [{ model: model('m'), weigth: 1 }] } }, /did you mean 'weight'/],
+    [{ chat: { models: [model('twin'), { model: model('twin') }] } }, /different names, got 'twin'/],
+    [{ chat: { models: [model('m')], rules: [{ name: 'r', when: () => true, use: 'x' }] } }, /one of m, got 'x'/],
+    [{ chat: { models: [model('m')], retry: { attempts: 0 } } }, /'attempts' must be a whole number/],
+    [{ chat: { models: [model('m')], retry: { atempts: 2 } } }, /did you mean 'attempts'/],
+    [{ chat: { models: [model('m')], cache: true } }, /'cache' must be one of false, or an object/],
+    [{ chat: { models: [model('m')], cache: { ttl: 0 } } }, /'ttl' must be/],
+  ])('refuses %j', (options, message) => {
+    expect(() => createWarmpath(options as WarmpathOptions)).toThrow(
+      expect.objectContaining({ code: 'WP_BAD_OPTION', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('has no chat without models', () => {
+    expect(() => createWarmpath().chat).toThrow(/'chat' must be given before the runtime can chat/);
+  });
+
+  it('does not write into what it was given', () => {
+    const chat = Object.freeze({ models: Object.freeze([model('m')]), retry: Object.freeze({ attempts: 1 }) });
+    const options = Object.freeze({ cache: Object.freeze({ ttl: '1s' as const }), chat });
+    expect(() => createWarmpath(options)).not.toThrow();
+  });
+});

@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { createFakeClock } from '../testing/index.js';
+import { createPerformanceRecorder } from './index.js';
+
+function setUp() {
+  const clock = createFakeClock();
+  return { clock, recorder: createPerformanceRecorder({ clock }) };
+}
+
+describe('the performance snapshot', () => {
+  it('is empty at first and counts the time since', async () => {
+    const { clock, recorder } = setUp();
+    await clock.advance(1_500);
+    expect(recorder.snapshot()).toEqual({
+      uptimeMs: 1_500,
+      caches: {},
+      limiters: {},
+      batchers: {},
+      retries: {},
+      fallbacks: {},
+      models: {},
+    });
+  });
+
+  it('counts hits of all kinds over all lookups', () => {
+    const { recorder } = setUp();
+    for (const level of ['memory', 'memory', 'store', 'shared'] as const) {
+      recorder.observe({ type: 'cache.hit', cache: 'answers', level, savedMs: 100 });
+    }
+    recorder.observe({ type: 'cache.store-failed', cache: 'answers' });
+    for (let miss = 0; miss < 4; miss++) recorder.observe({ type: 'cache.miss', cache: 'answers' });
+    recorder.observe({ type: 'cache.failed', cache: 'answers' });
+    recorder.observe({ type: 'cache.store-failed', cache: 'quiet' });
+    expect(recorder.snapshot().caches).toEqual({
+      answers: {
+        hits: { memory: 2, store: 1, shared: 1 },
+        misses: 4,
+        failures: 1,
+        storeFailures: 1,
+        hitRate: 0.5,
+        savedMs: 400,
+      },
+      quiet: expect.objectContaining({ hitRate: null, storeFailures: 1 }),
+    });
+  });
+
+  it('counts limiters, batchers, retries and fallbacks by name', () => {
+    const { recorder } = setUp();
+    recorder.observe({ type: 'limiter.allowed', limiter: 'api' });
+    recorder.observe({ type: 'limiter.refused', limiter: 'api' });
+    recorder.observe({ type: 'batch.done', batcher: 'embed', items: 30 });
+    recorder.observe({ type: 'batch.failed', batcher: 'embed', items: 2 });
+    recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 1, outcome: 'failed' });
+    recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 2, outcome: 'ok' });
+    recorder.observe({ type: 'fallback.used', name: 'chat' });
+    expect(recorder.snapshot()).toMatchObject({
+      limiters: { api: { allowed: 1, refused: 1 } },
+      batchers: { embed: { batches: 2, failures: 1, items: 32 } },
+      retries: { m: { attempts: 2, extraAttempts: 1, failures: 1 } },
+      fallbacks: { chat: { used: 1 } },
+    });
+  });
+
+  it('keeps the quantiles of a model’s times within one percent', () => {
+    const { recorder } = setUp();
+    for (let ms = 1; ms <= 1_000; ms++) {
+      const times = { firstChunkMs: ms / 10, totalMs: ms, outputTokens: 2 };
+      recorder.observe({ type: 'model.answered', model: 'm', outcome: 'complete', ...times });
+    }
+    recorder.observe({
+      type: 'model.answered',
+      model: 'm',
+      outcome: 'failed',
+      firstChunkMs: undefined,
+      totalMs: 9e9,
+      outputTokens: undefined,
+    });
+    const { m } = recorder.snapshot().models;
+    expect(m).toMatchObject({ calls: 1_001, failures: 1, aborted: 0, outputTokens: 2_000 });
+    expect(m?.totalMs?.count).toBe(1_000);
+    for (const [quantile, expected] of [
+      ['p50', 500],
+      ['p95', 950],
+      ['p99', 990],
+    ] as const) {
+      expect(Math.abs((m?.totalMs?.[quantile] ?? 0) / expected - 1)).toBeLessThan(0.01);
+      expect(Math.abs((m?.firstChunkMs?.[quantile] ?? 0) / (expected / 10) - 1)).toBeLessThan(0.01);
+    }
+  });
+
+  it('has no quantiles before the first answer', () => {
+    const { recorder } = setUp();
+    const nothing = { firstChunkMs: undefined, totalMs: 5, outputTokens: undefined };
+    recorder.observe({ type: 'model.answered', model: 'm', outcome: 'aborted', ...nothing });
+    expect(recorder.snapshot().models.m).toMatchObject({ calls: 1, aborted: 1, firstChunkMs: null, totalMs: null });
+  });
+
+  it('is a picture: later events do not change it, and changing it changes nothing', () => {
+    const { recorder } = setUp();
+    const hit = { type: 'cache.hit', cache: 'a', level: 'memory', savedMs: 1 } as const;
+    recorder.observe(hit);
+    const before = recorder.snapshot();
+    (before.caches.a as { misses: number }).misses = 99;
+    recorder.observe(hit);
+    expect(before.caches.a?.hits.memory).toBe(1);
+    expect(recorder.snapshot().caches.a).toMatchObject({ misses: 0, hits: { memory: 2 } });
+  });
+
+  it('counts at most 1,000 names of a kind apart, and the rest together', () => {
+    const { recorder } = setUp();
+    for (let name = 0; name < 1_500; name++) recorder.observe({ type: 'limiter.allowed', limiter: `limiter ${name}` });
+    const { limiters } = recorder.snapshot();
+    expect(Object.keys(limiters)).toHaveLength(1_001);
+    expect(limiters.__overflow__).toEqual({ allowed: 500, refused: 0 });
+  });
+
+  it('takes any name, also one that every object has', () => {
+    const { recorder } = setUp();
+    for (const limiter of ['__proto__', 'constructor', 'toString'])
+      recorder.observe({ type: 'limiter.allowed', limiter });
+    expect(Object.keys(recorder.snapshot().limiters)).toEqual(['__proto__', 'constructor', 'toString']);
+  });
+
+  it('lets other events pass by', () => {
+    const { recorder } = setUp();
+    recorder.observe({ type: 'selector.ranked' } as never);
+    expect(recorder.snapshot().models).toEqual({});
+  });
+});
