@@ -37,7 +37,6 @@ describe('the context of a request', () => {
         res.json({
           tenants: [state.tenant, context?.tenant],
           deadline: context?.deadline,
-          attempts: context?.ledger.used,
           sameSignal: state.signal === context?.signal,
           sameRuntime: state.runtime === runtime,
           inLocals: res.locals.warmpath === state,
@@ -49,7 +48,6 @@ describe('the context of a request', () => {
     expect(await answer.json()).toEqual({
       tenants: ['acme', 'acme'],
       deadline: 35_000,
-      attempts: 0,
       sameSignal: true,
       sameRuntime: true,
       inLocals: true,

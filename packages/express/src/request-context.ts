@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CallContext, Warmpath } from '@warmpath/core';
 import { runInContext } from '@warmpath/core';
-import { createLedger } from '@warmpath/core/kernel';
 import { responseSignal } from '@warmpath/core/streaming';
 import type { Request, RequestHandler, Response } from 'express';
 
@@ -44,7 +43,6 @@ export function requestContext(options: {
       tenant,
       signal,
       deadline: timeoutMs === undefined ? undefined : runtime.clock.now() + timeoutMs,
-      ledger: createLedger(),
     };
     runInContext(context, () => {
       keepInEvents(req);

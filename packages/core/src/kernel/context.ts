@@ -40,7 +40,8 @@ export interface CallContext {
   readonly signal?: AbortSignal | undefined;
   /** The instant on the clock's monotonic scale, in milliseconds, after which the answer is worth nothing. */
   readonly deadline?: number | undefined;
-  readonly ledger: AttemptLedger;
+  /** Of the logical call under way; opened by the outermost layer that tries again. */
+  readonly ledger?: AttemptLedger | undefined;
   readonly budget?: AttemptBudget | undefined;
   /** For traces: bounded by whoever sets them. */
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
@@ -64,7 +65,7 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
       tenant: context.tenant ?? outer?.tenant,
       signal: joinSignals(outer?.signal, context.signal),
       deadline: earlier(outer?.deadline, context.deadline),
-      ledger: context.ledger ?? outer?.ledger ?? createLedger(),
+      ledger: context.ledger ?? outer?.ledger,
       budget: context.budget ?? outer?.budget,
       attributes: { ...outer?.attributes, ...context.attributes },
     },
@@ -88,7 +89,7 @@ export function runShared<T>(
       tenant: who?.tenant,
       signal,
       deadline: undefined,
-      ledger: outer?.ledger ?? createLedger(),
+      ledger: outer?.ledger,
       budget: outer?.budget,
       attributes: outer?.attributes ?? {},
     },

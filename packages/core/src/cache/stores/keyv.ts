@@ -8,6 +8,7 @@ export interface KeyvLike {
   get(key: string): Promise<unknown>;
   set(key: string, value: string, ttlMs?: number): Promise<unknown>;
   delete(key: string): Promise<unknown>;
+  on?(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
 /** Changes when the form of what is written changes; text of another version is a miss. */
@@ -23,6 +24,8 @@ const keyvLike = rule.withMethods('a Keyv instance', 'get', 'set', 'delete');
 export function keyvStore(keyv: KeyvLike, { name = 'keyv' }: { name?: string } = {}): CacheStore {
   if (!keyvLike.allows(keyv)) throw badOption('keyvStore()', 'keyv', keyvLike.text, keyv);
   if (!rule.text.allows(name)) throw badOption('keyvStore()', 'name', rule.text.text, name);
+  // An adapter that loses its connection says so through this event; unheard, it would end the process and stay away.
+  keyv.on?.('error', () => {}); // the calls that fail are reported by the cache
   return {
     name,
     async get(key) {
