@@ -1,25 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import zlib, { brotliDecompressSync, createBrotliDecompress, createGunzip, gunzipSync } from 'node:zlib';
-import express, { type Express, type RequestHandler, type Response } from 'express';
+import type { RequestHandler, Response } from 'express';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { serve } from '../test/serve.js';
 import { gzip } from './gzip.js';
-
-async function serve(setUp: (app: Express) => void): Promise<string> {
-  const app = express();
-  setUp(app);
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 function served(route: RequestHandler): Promise<string> {
   return serve((app) => {

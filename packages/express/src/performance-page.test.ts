@@ -1,22 +1,8 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createWarmpath } from '@warmpath/core';
-import express, { type Express } from 'express';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { serve } from '../test/serve.js';
 import { performancePage } from './performance-page.js';
 import { type WarmpathMiddlewareOptions, warmpath } from './warmpath.js';
-
-async function serve(setUp: (app: Express) => void): Promise<string> {
-  const app = express();
-  setUp(app);
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 /** An app in which everything that passes by warmpath() is answered with 299. */
 function served(options: WarmpathMiddlewareOptions, mountedAt = '/'): Promise<string> {

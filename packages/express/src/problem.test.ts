@@ -1,23 +1,11 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { deflateSync } from 'node:zlib';
 import { WarmpathError } from '@warmpath/core';
-import express, { type Express, type RequestHandler, type Response } from 'express';
+import express, { type RequestHandler, type Response } from 'express';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { serve } from '../test/serve.js';
 import { HttpProblem, problemHandler, sendProblem } from './problem.js';
 import { warmpath } from './warmpath.js';
-
-async function serve(setUp: (app: Express) => void): Promise<string> {
-  const app = express();
-  setUp(app);
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 /** An app with one route that ends with problemHandler(), and the failures that it logs. */
 async function failing(route: RequestHandler): Promise<{ url: string; logged: unknown[] }> {

@@ -1,4 +1,4 @@
-import { type Problem, problemOf } from '@warmpath/core';
+import { answerHeaders, type Problem, problemHeaders, problemOf } from '@warmpath/core/kernel';
 import { responseSignal } from '@warmpath/core/streaming';
 import type { ErrorRequestHandler, Request, Response } from 'express';
 
@@ -17,24 +17,11 @@ export class HttpProblem extends Error {
   }
 }
 
-/** What a route may have said of the answer that it then could not give. */
-const answerHeaders = [
-  'Content-Disposition',
-  'Content-Encoding',
-  'Content-Language',
-  'Content-Range',
-  'ETag',
-  'Expires',
-  'Last-Modified',
-] as const;
-
 /** Sends a problem document (RFC 9457), never to be cached, with `Retry-After` where the problem knows when to come back. */
 export function sendProblem(res: Response, problem: Problem): void {
-  const { retryAfterMs, ...document } = problem;
+  const { retryAfterMs: _, ...document } = problem;
   for (const name of answerHeaders) res.removeHeader(name);
-  res.setHeader('Cache-Control', 'no-store');
-  if (retryAfterMs !== undefined) res.setHeader('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
-  res.status(problem.status).type('application/problem+json').send(JSON.stringify(document));
+  res.status(problem.status).set(problemHeaders(problem)).send(JSON.stringify(document));
 }
 
 export interface ProblemHandlerOptions {

@@ -1,35 +1,30 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { createLimiter, createWarmpath, type Warmpath } from '@warmpath/core';
 import { createFakeClock, type FakeClock } from '@warmpath/core/testing';
 import express, { type Express, type Request } from 'express';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { serve } from '../test/serve.js';
 import { problemHandler } from './problem.js';
 import { type RateLimitOptions, rateLimit } from './rate-limit.js';
 import { warmpath } from './warmpath.js';
 
-async function serve(setUp: (app: Express) => void): Promise<string> {
-  const app = express();
-  setUp(app);
-  app.use((_req, res) => {
-    res.send('ok');
+/** An app that says ok to whatever the limits let through. */
+function answering(setUp: (app: Express) => void): Promise<string> {
+  return serve((app) => {
+    setUp(app);
+    app.use((_req, res) => {
+      res.send('ok');
+    });
+    app.use(problemHandler({ log: () => {} }));
   });
-  app.use(problemHandler({ log: () => {} }));
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** An app with one limit on a clock that stands still. */
 async function limited(options: RateLimitOptions): Promise<{ url: string; clock: FakeClock; runtime: Warmpath }> {
   const clock = createFakeClock();
   const runtime = createWarmpath({ clock });
-  const url = await serve((app) => {
+  const url = await answering((app) => {
     app.set('trust proxy', 1);
     app.use(warmpath({ runtime, rateLimit: options, tenant: (req) => req.get('x-tenant') }));
   });
@@ -73,7 +68,7 @@ describe('the headers of a rate limit', () => {
   });
 
   it('are on failures and on answers of other handlers too', async () => {
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(warmpath({ rateLimit: { limit: 3, window: '1m' } }), express.json());
     });
     const answer = await fetch(url, { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } });
@@ -81,7 +76,7 @@ describe('the headers of a rate limit', () => {
   });
 
   it('join the policies of several limits, each under its name', async () => {
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(warmpath({ rateLimit: { limit: 100, window: '1h' } }));
       app.use(
         rateLimit({ name: 'chat', limit: 2, window: '10s' }),
@@ -94,7 +89,7 @@ describe('the headers of a rate limit', () => {
   });
 
   it('stay whole numbers of at most 15 digits for any limit', async () => {
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(rateLimit({ name: 'huge', limit: 1e20, burst: 1e19, window: '1d' }));
       app.use(rateLimit({ name: 'slow', limit: 0.5, burst: 1, window: '1d' }));
     });
@@ -126,7 +121,7 @@ describe('a refusal', () => {
 
   it('never reaches the route', async () => {
     const route = vi.fn();
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(rateLimit({ limit: 1, window: '1h' }), (_req, _res, next) => {
         route();
         next();
@@ -145,7 +140,7 @@ describe('a refusal', () => {
   });
 
   it('has one Retry-After, its own, whatever a handler before it had said', async () => {
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use((_req, res, next) => {
         res.set('Retry-After', '3600');
         next();
@@ -198,7 +193,7 @@ describe('who counts as one client', () => {
   it('is still somebody when the client has left and its address with it', async () => {
     const { promise: counted, resolve: count } = Promise.withResolvers<string | undefined>();
     const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(async (_req, res, next) => {
         arrive();
         await once(res, 'close');
@@ -236,9 +231,9 @@ describe('who counts as one client', () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
     onTestFinished(() => warn.mockRestore());
     const options = { limit: 10, window: '1h' } as const;
-    const trusting = await serve((app) => app.set('trust proxy', 1).use(fresh(options)));
-    const own = await serve((app) => app.use(fresh({ ...options, key: () => 'all' })));
-    const hidden = await serve((app) => app.use(fresh(options), fresh({ ...options, name: 'second' })));
+    const trusting = await answering((app) => app.set('trust proxy', 1).use(fresh(options)));
+    const own = await answering((app) => app.use(fresh({ ...options, key: () => 'all' })));
+    const hidden = await answering((app) => app.use(fresh(options), fresh({ ...options, name: 'second' })));
     await statuses(trusting, from('203.0.113.1'));
     await statuses(own, from('203.0.113.1'));
     await statuses(hidden, {});
@@ -294,7 +289,7 @@ describe('what a request costs', () => {
 
 describe('rateLimit() alone', () => {
   it('works without warmpath(), by address, on one route', async () => {
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.get('/limited', rateLimit({ limit: 1, window: '1h' }));
     });
     expect(await statuses(`${url}/limited`, {}, {})).toEqual([200, 429]);
@@ -303,7 +298,7 @@ describe('rateLimit() alone', () => {
 
   it('counts in the limiter that it is given', async () => {
     const clock = createFakeClock();
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(rateLimit({ limit: 1, window: '1s' }, (name, options) => createLimiter({ name, clock, ...options })));
     });
     expect(await statuses(url, {}, {})).toEqual([200, 429]);
@@ -312,14 +307,14 @@ describe('rateLimit() alone', () => {
   });
 
   it('knows the tenant when warmpath() is before it', async () => {
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(warmpath({ tenant: (req) => req.get('x-tenant') }), rateLimit({ limit: 1, window: '1h' }));
     });
     expect(await statuses(url, { 'x-tenant': 'a' }, { 'x-tenant': 'b' }, { 'x-tenant': 'a' })).toEqual([200, 200, 429]);
   });
 
   it('knows the tenant also when a handler has replaced res.locals', async () => {
-    const url = await serve((app) => {
+    const url = await answering((app) => {
       app.use(warmpath({ tenant: (req) => req.get('x-tenant') }));
       app.use((_req, res, next) => {
         res.locals = {};

@@ -1,26 +1,15 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { createWarmpath, currentContext } from '@warmpath/core';
 import { createFakeClock } from '@warmpath/core/testing';
-import express, { type Express, type Response } from 'express';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import express, { type Response } from 'express';
+import { describe, expect, it } from 'vitest';
+import { serve } from '../test/serve.js';
 import { problemHandler } from './problem.js';
 import { type RequestState, warmpathOf } from './request-context.js';
 import { warmpath } from './warmpath.js';
-
-async function serve(setUp: (app: Express) => void): Promise<string> {
-  const app = express();
-  setUp(app);
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 const tenant = warmpath({ tenant: (req) => req.get('x-tenant') });
 

@@ -1,25 +1,13 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { currentContext, type StreamEnd, WarmpathError } from '@warmpath/core';
 import { createFakeClock } from '@warmpath/core/testing';
-import express, { type Express, type Response } from 'express';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { Response } from 'express';
+import { describe, expect, it, vi } from 'vitest';
+import { serve } from '../test/serve.js';
 import { HttpProblem, problemHandler } from './problem.js';
 import { type AnswerEvent, streamAnswer } from './stream-answer.js';
 import { warmpath } from './warmpath.js';
-
-async function serve(setUp: (app: Express) => void): Promise<string> {
-  const app = express();
-  setUp(app);
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 type Options = Parameters<typeof streamAnswer>[2];
 

@@ -1,25 +1,12 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { createWarmpath, isWarmpathError } from '@warmpath/core';
-import express, { type Express, type NextFunction, type Request, type RequestHandler, type Response } from 'express';
-import { describe, expect, expectTypeOf, it, onTestFinished, vi } from 'vitest';
+import express, { type NextFunction, type Request, type RequestHandler, type Response } from 'express';
+import { describe, expect, expectTypeOf, it, vi } from 'vitest';
+import { serve } from '../test/serve.js';
 import { gzip } from './gzip.js';
 import { performancePage } from './performance-page.js';
 import { problemHandler } from './problem.js';
 import { rateLimit } from './rate-limit.js';
 import { type WarmpathMiddlewareOptions, warmpath } from './warmpath.js';
-
-async function serve(setUp: (app: Express) => void): Promise<string> {
-  const app = express();
-  setUp(app);
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 describe('the options of warmpath()', () => {
   it.each([

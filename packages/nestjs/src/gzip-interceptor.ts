@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
+import { constants } from 'node:zlib';
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import { checkOptions, rule } from '@warmpath/core/kernel';
-import { isEventStream } from '@warmpath/core/streaming';
+import { isEventStream, keepWriteCallbacks } from '@warmpath/core/streaming';
 import compression from 'compression';
 import type { Observable } from 'rxjs';
 import { rawRequest, rawResponse } from './http-response.js';
@@ -17,8 +18,8 @@ export interface GzipOptions {
 const compressed = new WeakSet<ServerResponse>();
 
 /**
- * Compresses answers on the way out: Brotli, gzip or deflate, as the client prefers. What cannot be compressed, what is
- * too small, and what comes piece by piece (event streams, NDJSON) passes as it is. Use it on a class, a method or the
+ * Compresses answers on the way out: Brotli, gzip or deflate, as the client prefers. Each write leaves at once. What cannot
+ * be compressed, what is too small, ranges, and what comes piece by piece (event streams, NDJSON) passes as it is. Use it on a class, a method or the
  * app: `app.useGlobalInterceptors(new GzipInterceptor())`. Exceptions of handlers are compressed too; those of guards,
  * which run before interceptors, are not. An answer of secrets beside text that its client chose should go without it
  * (BREACH).
@@ -34,7 +35,13 @@ export class GzipInterceptor implements NestInterceptor {
     this.#compress = compression({
       threshold,
       level,
-      filter: (req, res) => !isEventStream(res.getHeader('Content-Type')) && compression.filter(req, res),
+      flush: constants.Z_SYNC_FLUSH,
+      brotli: { flush: constants.BROTLI_OPERATION_FLUSH, params: { [constants.BROTLI_PARAM_QUALITY]: 4 } },
+      // A range counts bytes of the answer as it is (RFC 9110 §14.2), so what is sent of it has to stay so too.
+      filter: (req, res) =>
+        !isEventStream(res.getHeader('Content-Type')) &&
+        !res.hasHeader('Content-Range') &&
+        compression.filter(req, res),
     }) as unknown as RawMiddleware;
   }
 
@@ -43,7 +50,8 @@ export class GzipInterceptor implements NestInterceptor {
       const response = rawResponse(context);
       if (!response.headersSent && !compressed.has(response)) {
         compressed.add(response);
-        this.#compress(rawRequest(context), response, () => {});
+        const wrapCompressed = keepWriteCallbacks(response);
+        this.#compress(rawRequest(context), response, wrapCompressed);
       }
     }
     return next.handle();

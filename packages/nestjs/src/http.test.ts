@@ -6,6 +6,7 @@ import {
   Controller,
   type ExecutionContext,
   Get,
+  Header,
   HttpCode,
   HttpException,
   type INestApplication,
@@ -243,6 +244,58 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       const mended = await fetch(`${origin}/mended`);
       expect([mended.status, mended.headers.get('retry-after')]).toEqual([200, null]);
       expect(await mended.json()).toEqual({ mended: true });
+    });
+  });
+
+  describe('ProblemFilter', () => {
+    @Controller()
+    class FailingController {
+      @Get('begun')
+      @Header('Content-Encoding', 'br')
+      begun(): never {
+        throw new HttpException('There is no such image.', 404);
+      }
+
+      @Get('upstream')
+      upstream(): never {
+        throw Object.assign(new Error('Incorrect API key sk-1234'), { status: 401 });
+      }
+
+      @Post('body')
+      body(): string {
+        return 'read';
+      }
+    }
+    const withFilter = () => start(FailingController, {}, (nest) => nest.useGlobalFilters(new ProblemFilter()));
+
+    it('takes back what a route said of the answer that it could not give', async () => {
+      await withFilter();
+      const answer = await fetch(`${origin}/begun`);
+      expect([answer.status, answer.headers.get('cache-control'), answer.headers.get('content-encoding')]).toEqual([
+        404,
+        'no-store',
+        null,
+      ]);
+      expect(await answer.json()).toMatchObject({ status: 404, detail: 'There is no such image.' });
+    });
+
+    it("keeps another service's refusal to itself, and logs it", async () => {
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+      await withFilter();
+      const answer = await fetch(`${origin}/upstream`);
+      expect(answer.status).toBe(500);
+      expect(await answer.text()).not.toContain('sk-1234');
+      expect(errors).toHaveBeenCalledTimes(1);
+    });
+
+    it("passes on what the platform's body parser says", async () => {
+      await withFilter();
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(`${origin}/body`, { method: 'POST', headers, body: '{"broken' });
+      expect([answer.status, answer.headers.get('content-type')]).toEqual([
+        400,
+        expect.stringMatching(/^application\/problem\+json/),
+      ]);
     });
   });
 

@@ -1,20 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import { type ArgumentsHost, Catch, type ExceptionFilter, Logger } from '@nestjs/common';
+import { answerHeaders, problemHeaders } from '@warmpath/core/kernel';
 import { exceptionProblem } from './exception-problem.js';
 import type { PlatformResponse } from './http-response.js';
 
-/** What a handler may have said of the answer that it then could not give. */
-const answerHeaders = [
-  'Content-Disposition',
-  'Content-Encoding',
-  'Content-Language',
-  'Content-Range',
-  'ETag',
-  'Expires',
-];
-
 interface Replying {
   status(code: number): this;
+  removeHeader(name: string): unknown;
   header(name: string, value: string): this;
   send(body: string): unknown;
 }
@@ -32,19 +24,15 @@ export class ProblemFilter implements ExceptionFilter {
     const response = host.switchToHttp().getResponse<ServerResponse & PlatformResponse & Replying>();
     const raw = response.raw ?? response;
     if (raw.destroyed) return; // the client has left, and what it left is no failure of ours
-    const { retryAfterMs, ...problem } = exceptionProblem(error);
+    const problem = exceptionProblem(error);
     if (problem.status >= 500) this.#logger.error(error);
     if (raw.headersSent) {
       raw.destroy(); // a truncated answer must not look complete
       return;
     }
-    for (const name of answerHeaders) raw.removeHeader(name);
-    if (retryAfterMs !== undefined) response.header('Retry-After', seconds(retryAfterMs));
-    response.status(problem.status).header('Cache-Control', 'no-store');
-    response.header('Content-Type', 'application/problem+json').send(JSON.stringify(problem));
+    for (const name of answerHeaders) response.removeHeader(name);
+    for (const [name, value] of Object.entries(problemHeaders(problem))) response.header(name, value);
+    const { retryAfterMs: _, ...document } = problem;
+    response.status(problem.status).send(JSON.stringify(document));
   }
-}
-
-function seconds(ms: number): string {
-  return String(Math.max(1, Math.ceil(ms / 1000)));
 }

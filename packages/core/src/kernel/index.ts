@@ -17,5 +17,5 @@ export {
 export { type Duration, durationMs, parseDuration } from './duration.js';
 export { type ErrorDetails, errorCodes, isWarmpathError, WarmpathError, type WarmpathErrorCode } from './errors.js';
 export { canonicalKey, digestKey } from './key.js';
-export { type Problem, problemOf } from './problem.js';
+export { answerHeaders, type Problem, problemHeaders, problemOf } from './problem.js';
 export { type Random, seededRandom, systemRandom } from './random.js';

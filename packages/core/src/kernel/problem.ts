@@ -76,6 +76,26 @@ export function problemOf(error: unknown): Problem {
   };
 }
 
+/** What a route may have said of an answer that it then could not give: none of it is true of a problem document. */
+export const answerHeaders: readonly string[] = [
+  'Content-Disposition',
+  'Content-Encoding',
+  'Content-Language',
+  'Content-Range',
+  'ETag',
+  'Expires',
+  'Last-Modified',
+];
+
+/** The headers of a problem document: never to be cached, with `Retry-After` (whole seconds) where it is known. */
+export function problemHeaders({ retryAfterMs }: Problem): Record<string, string> {
+  return {
+    'Content-Type': 'application/problem+json',
+    'Cache-Control': 'no-store',
+    ...(retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
+  };
+}
+
 /** What an error may carry for its client; other libraries use the same names for other things. */
 interface Speaking {
   readonly expose: unknown;
