@@ -5,7 +5,11 @@ const packages = ['packages/core', 'packages/express', 'packages/nestjs'];
 /** Everything that can be said of the code without running it. Each step runs, so that one call shows every fault. */
 const steps = [
   { name: 'types', command: 'tsc', args: ['--project', 'tsconfig.json'] },
-  { name: 'lint, format, import rules', command: 'biome', args: ['ci', '--error-on-warnings', '.'] },
+  {
+    name: 'lint, format, import rules',
+    command: 'biome',
+    args: ['ci', '--error-on-warnings', `--colors=${process.stdout.isTTY ? 'force' : 'off'}`, '.'],
+  },
   { name: 'unused files and dependencies', command: 'knip', args: [] },
   ...packages.flatMap((folder) => [
     { name: `publint ${folder}`, command: 'publint', args: ['--strict', '--pack', 'npm', folder] },
