@@ -15,6 +15,7 @@ const beside = [
   'rxjs@7',
   'reflect-metadata@0.2',
   'express@5',
+  '@types/express@5',
   '@types/node@24',
 ];
 
@@ -113,9 +114,30 @@ describe('the packages as published', () => {
       createLimiter({ name: 'x', limit: 1, window: '1s', bursts: 5 });
       export const all = [${specifiers.map((_, index) => `part${index}`).join(', ')}];`,
     );
-    const compilerOptions = { module, moduleResolution, target: 'es2024', strict: true, noEmit: true, types: ['node'] };
-    writeFileSync(join(home, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
-    const { stdout } = await runProgram('tsc', ['--pretty', 'false'], { cwd: home });
-    expect(stdout.split('\n').filter(Boolean)).toEqual([]);
+    expect(await typeErrors(file, module, moduleResolution)).toEqual([]);
+  });
+
+  it.each(['4', '5'])('fit an app typed for Express %s', async (version) => {
+    await must('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `@types/express@${version}`], home);
+    writeFileSync(
+      join(home, 'app.ts'),
+      `import { problemHandler, rateLimit, streamAnswer, warmpath, warmpathOf } from '@warmpath/express';
+      import express from 'express';
+      const app = express();
+      app.use(warmpath({ rateLimit: { limit: 60, window: '1m' }, tenant: (req) => req.get('x-tenant') }));
+      app.get('/', rateLimit({ limit: 5, window: '1s' }), async (_req, res) => {
+        warmpathOf(res).signal.throwIfAborted();
+        await streamAnswer(res, (async function* () { yield { data: { text: 'hello' } }; })());
+      });
+      app.use(problemHandler());`,
+    );
+    expect(await typeErrors('app.ts', 'nodenext', 'nodenext')).toEqual([]);
   });
 });
+
+async function typeErrors(file: string, module: string, moduleResolution: string): Promise<string[]> {
+  const compilerOptions = { module, moduleResolution, target: 'es2024', strict: true, noEmit: true, types: ['node'] };
+  writeFileSync(join(home, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: [file] }));
+  const { stdout } = await runProgram('tsc', ['--pretty', 'false'], { cwd: home });
+  return stdout.split('\n').filter(Boolean);
+}
