@@ -2,11 +2,12 @@
 // Runs one benchmark, or lists and runs all. With --json the last line of each is one JSON object.
 
 import { parseArgs } from 'node:util';
+import { answers } from '#answers';
 import { firstSlice } from '#first-slice';
 import type { Outcome } from '#harness';
 import { keys } from '#keys';
 
-const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = { keys, 'first-slice': firstSlice };
+const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = { keys, 'first-slice': firstSlice, answers };
 
 const { positionals, values } = parseArgs({
   strict: false,

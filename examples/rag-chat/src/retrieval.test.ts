@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { installedSources, readDocuments } from './documents.js';
 import { createLibrary, type Library } from './library.js';
-import { splitPassages } from './passages.js';
+import { type DocumentPassage, splitPassages } from './passages.js';
 import { createRetrieval } from './retrieval.js';
 import { stem, termsOf, wordsOf } from './tokens.js';
 
@@ -35,6 +35,13 @@ describe('the documentation of undici', () => {
     ['How do I use client certificates?', /cert/],
     ['keepalivetimout default', /keepAliveTimeout/],
     ['how fast is undici compared with axios?', /axios/],
+    ['How do I cancel a request?', /A request can be aborted with an `AbortSignal`/],
+    ['How do I prevent real requests in tests?', /use `mockAgent.disableNetConnect\(\)`/],
+    ['How do I limit the number of connections?', /`connections` \{number\|null\}/],
+    ['What is the maximum size of a response?', /`maxResponseSize`/],
+    ['What is the difference between Pool and Agent?', /A pool of .{0,20}Client.{0,5} instances/],
+    ['What is the difference between Pool and Agent?', /An `Agent` dispatches requests against multiple/],
+    ['What happens when the store dies?', /\*\*A store may die\.\*\*/],
   ])('answers %s', (question, fact) => {
     const found = library.search(question).map((passage) => passage.text.replace(/\s+/g, ' '));
     expect(found.filter((text) => fact.test(text))).not.toEqual([]);
@@ -71,6 +78,19 @@ describe('createRetrieval', () => {
     expect(top(page, 'maximum sockets?')).toBe('limits');
     expect(top(page, 'maxSokets')).toBe('limits');
     expect(top(page, 'mocking')).toBe('mocks');
+  });
+
+  it('lets another page have its say beside one that repeats itself', () => {
+    const about = (path: string, sections: number, rest: string): DocumentPassage[] => {
+      const text = Array.from(
+        { length: sections },
+        (_, at) => `## Part\n\nBread number${at} is baked with care${rest}.`,
+      );
+      return splitPassages({ path, format: 'markdown', text: `# Page\n\nWelcome.\n\n${text.join('\n\n')}` });
+    };
+    const passages = [...about('a.md', 8, ''), ...about('b.md', 1, ' and, on some days, also with seeds on top')];
+    const found = createRetrieval(passages).search('bread care', 5);
+    expect(new Set(found.map(({ document }) => document)).size).toBe(2);
   });
 
   it('never offers link definitions as an answer', () => {

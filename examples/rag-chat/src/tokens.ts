@@ -6,7 +6,8 @@ const separators = /[._$'’-]+/;
 
 /** Words of a question that say nothing about its subject. */
 const stopWords = new Set(
-  `a about also an and any are as at be been between but by can could did do does each for from get had has have here
+  `a about also an and any are as at be been between but by can compare compared comparison could describe did differ
+  difference differences different do does each explain for from get had has have here
   how i if in into is it its just like many may me mean means might much must my need no of on only or our per please
   shall should so some support supported supports tell than that the their them then there these they this through to
   us use used using via want was way we were what when where which who why will with would you your`.split(/\s+/),

@@ -161,6 +161,51 @@ describe('what the extractive model answers', () => {
     expect(answer).toEqual({ text: 'The documents do not say anything about that.', citations: [], reason: 'stop' });
   });
 
+  it('names what a description stands under, when the description does not', async () => {
+    const text = '### `oven.close([callback])`\n\nShuts the door gently, waiting for the bread.';
+    const answer = await ask('How do I shut the door?', [passage('a', 'Oven', text)]);
+    expect(answer.text).toBe('`oven.close([callback])`: Shuts the door gently, waiting for the bread. [1]');
+    expect(answer.citations[0]?.quote).toBe('Shuts the door gently, waiting for the bread.');
+  });
+
+  it('leaves out what is far less to the point than the best', async () => {
+    const text =
+      'Dough rests in a warm bowl until evening. The bowl is washed by hand. Some bakers rest while others knead dough.';
+    const answer = await ask('Does dough rest in a bowl until evening?', [passage('a', 'Work', text)]);
+    expect(answer.text).toBe('Dough rests in a warm bowl until evening. [1]');
+    const open = await ask('Tell me where dough rests, in a bowl or elsewhere', [passage('a', 'Work', text)]);
+    expect(open.text).toBe('Dough rests in a warm bowl until evening. [1]');
+  });
+
+  it('gives the one option that the question spells out, and none that is like it', async () => {
+    const text = [
+      '* `maxSize` {number} The maximum size of a loaf. **Default:** `5`.',
+      '* `maxDoughSize` {number} The largest piece. **Default:** `7`.',
+    ].join('\n');
+    const answer = await ask('What is the maximum size of the dough?', [passage('a', 'Loaf', text)]);
+    expect(answer.text).toBe('`maxDoughSize` (number): The largest piece. **Default:** `7`. [1]');
+  });
+
+  it('finds what a word of the same meaning says', async () => {
+    const text = 'Baking is aborted with the red button. Baking is started with the green one.';
+    const answer = await ask('How do I cancel baking?', [passage('a', 'Oven', text)]);
+    expect(answer.text).toBe('Baking is aborted with the red button. [1]');
+  });
+
+  it('prefers the general thing to one of a more special name', async () => {
+    const passages = [
+      passage('special', 'SteamTurboOven', 'Closes the oven at once, gently.', '`steamTurboOven.close()`'),
+      passage('general', 'Oven', 'Closes the oven at once, gently.', '`oven.close()`'),
+    ];
+    expect((await ask('How do I close an oven?', passages)).citations.map((each) => each.passage)).toEqual(['general']);
+  });
+
+  it('does not pass a sentence off as an answer that lacks the name asked about', async () => {
+    const text = 'An oven heats up quickly. Every oven has a door.';
+    expect((await ask('How quickly does a Zanussi heat up?', [passage('a', 'Oven', text)])).citations).toEqual([]);
+    expect((await ask('How do I paint an oven?', [passage('a', 'Oven', text)])).citations).toEqual([]);
+  });
+
   it('answers the last user message, not an earlier one', async () => {
     const messages = [
       { role: 'user', content: 'What is an Oven?' },

@@ -9,6 +9,7 @@ import {
   systemClock,
   wait,
 } from '../kernel/index.js';
+import { headingOf } from './candidates.js';
 import {
   type ChatChunk,
   type ChatModel,
@@ -19,8 +20,9 @@ import {
   type ModelCall,
   type Passage,
 } from './chat-model.js';
+import { chooseUnits } from './choice.js';
 import { readQuestion } from './question.js';
-import { chooseUnits } from './ranking.js';
+
 import { type Unit, unitsOf } from './units.js';
 
 export interface ExtractiveOptions {
@@ -80,7 +82,7 @@ type Part = Exclude<ChatChunk, { type: 'finish' }>;
 function answerTo(request: ChatRequest, sentences: number): Part[] {
   const question = readQuestion(lastQuestion(request));
   const units = readingOf(request.passages ?? []).flatMap(unitsOf);
-  const chosen = inReadingOrder(chooseUnits(question, units, sentences).map(({ unit }) => unit));
+  const chosen = inReadingOrder(chooseUnits(question, units, sentences));
   if (chosen.length === 0) return wordsOf(noAnswer);
   return chosen.flatMap((unit, index): Part[] => {
     const marker = index + 1;
@@ -116,7 +118,17 @@ function withMarker(unit: Unit, all: readonly Unit[], marker: number): string {
     return `${title}${unit.text}\n\n[${marker}]`;
   }
   if (unit.kind === 'item' || unit.kind === 'row') return `${all.length > 1 ? '- ' : ''}${unit.text} [${marker}]`;
-  return `${unit.text} [${marker}]`;
+  const name = unit.kind === 'sentence' ? describedName(unit) : undefined;
+  return `${name ? `${name}: ` : ''}${unit.text} [${marker}]`;
+}
+
+/** References write "Closes the client." under the heading `client.close()`: the reader of an answer needs that name. */
+function describedName(unit: Unit): string | undefined {
+  const heading = unit.opens ? headingOf(unit).replace(/^(?:class|event|static method):\s+/i, '') : '';
+  const name = heading.replace(/^`([^`]+)`$/, '$1');
+  const isName = name !== heading ? /[\p{Lu}_.(]/u.test(name.slice(1)) : /^[\w$]+[_.(][^\s`]*$/.test(name);
+  const [plain = ''] = /[\w$.]+/.exec(name) ?? [];
+  return !isName || unit.text.includes(plain) ? undefined : `\`${name}\``;
 }
 
 function separator(before: Unit, after: Unit): string {

@@ -15,3 +15,4 @@ export {
 export { type ExtractiveOptions, extractive } from './extractive.js';
 export { type OllamaOptions, ollama } from './ollama.js';
 export { type OpenAiOptions, openai } from './openai.js';
+export { synonymsBy } from './synonyms.js';

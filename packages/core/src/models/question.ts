@@ -1,9 +1,19 @@
-import { stem, stopWords, type Term, termsOf, weakStems } from './terms.js';
+import type { Vocabulary } from './concepts.js';
+import { isFiller, pairsOf, stem, type Term, termsOf, vocabularyOf, weakStems } from './terms.js';
 
 /** What kind of answer a question wants; several can hold. */
 export interface Question {
   /** What it is about: its words without those that only ask. */
   readonly concepts: readonly Term[];
+  /** The same, whole and in parts. */
+  readonly asked: Vocabulary;
+  /** The stem of the verb of "How do I deploy ..."; empty for other questions. */
+  readonly action: string;
+  /** Concepts that an answer cannot do without: names, and the action. */
+  readonly essential: readonly Term[];
+  /** Those that stand side by side, as `pairsOf` writes them. */
+  readonly pairs: ReadonlySet<string>;
+  /** Asks what something is or why, which the beginning of its section tells. */
   readonly isDefinition: boolean;
   readonly isHowTo: boolean;
   readonly isComparison: boolean;
@@ -11,37 +21,55 @@ export interface Question {
   readonly isValue: boolean;
   readonly isCount: boolean;
   readonly isYesNo: boolean;
+  /** What the answer must look like, where the asking word tells: "when" wants a time. */
+  readonly looksLike: RegExp | undefined;
 }
+
+const looks: readonly (readonly [asks: RegExp, answers: RegExp])[] = [
+  [
+    /\b(?:when|what (?:year|date|month|day|time|century|decade))\b/,
+    /\b\d{4}s?\b|\bcentury\b|\b(?:january|february|march|april|may|june|july|august|september|october|november|december)\b/i,
+  ],
+  [/\b(?:who|whom|whose)\b/, /(?<=[\p{Ll},)] )\p{Lu}\p{Ll}/u],
+  [/\bwhere\b|\bwhat (?:city|country|place|state)\b/, /\b(?:in|at|near|from|to|on) (?:the )?\p{Lu}/u],
+  [
+    /\bhow (?:many|much|long|often|big|large|high|far|old)\b/,
+    /\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|no limit|unlimited|null)\b/i,
+  ],
+  [/\bwhy\b/, /\b(?:because|since|so that|in order to|to avoid|due to|therefore|reason)\b/i],
+];
 
 /** Questions are read up to here. */
 const longestQuestion = 2_000;
 
+const definition =
+  /^(?:so |and |but |please )*(?:what(?:'s|’s| is| are| does| do)|who is|why|explain|describe|define|tell me about)\b/;
+const comparison = /\b(?:differen(?:ce|ces|t)|differ|vs\.?|versus|compared?|comparison)\b/;
+const howTo = /\bhow (?:do|does|can|could|to|should|would|might|must|i|we)\b|\bexample\b|\bshow me\b|\bway to\b/;
+const yesNo = /^(?:does|do|is|are|can|could|will|has|have|should|must)\b/;
+const count = /\bhow (?:many|often)\b|\bmaximum\b/;
+const value =
+  /\b(?:default|how (?:many|much|long|often|big|large|high)|what (?:number|value|limit|size)|maximum|minimum)\b|^what (?:is|are) (?:the|its) .*\b(?:timeout|limit|size|length|interval|delay|port)\b/;
+const actionOf = /\bhow (?:(?:do|can|could|should|would) (?:i|we|you|one)|to) ([\w-]+)/;
+
 export function readQuestion(asked: string): Question {
   const text = asked.slice(0, longestQuestion).trim();
   const lower = text.toLowerCase();
-  const concepts = new Map<string, Term>();
-  for (const term of termsOf(text)) {
-    const plain = term.word.toLowerCase();
-    if (stopWords.has(plain) || stopWords.has(plain.replace(/['’].*$/, '')) || (plain.length < 2 && !/\d/.test(plain)))
-      continue;
-    concepts.set(term.whole, term);
-  }
+  const concepts = conceptsOf(text);
+  const action = stem(actionOf.exec(lower)?.[1] ?? '');
   return {
-    concepts: [...concepts.values()],
-    isComparison: /\b(?:differen(?:ce|ces|t)|differ|vs\.?|versus|compared?|comparison)\b/.test(lower),
-    isHowTo: /\bhow (?:do|does|can|could|to|should|would|might|must|i|we)\b|\bexample\b|\bshow me\b|\bway to\b/.test(
-      lower,
-    ),
-    isDefinition:
-      /^(?:so |and |but |please )*(?:what(?:'s|’s| is| are| does| do)|who is|explain|describe|define|tell me about)\b/.test(
-        lower,
-      ) || concepts.size <= 1,
-    isYesNo: /^(?:does|do|is|are|can|could|will|has|have|should|must)\b/.test(lower),
-    isCount: /\bhow (?:many|often)\b|\bmaximum\b/.test(lower),
-    isValue:
-      /\b(?:default|how (?:many|much|long|often|big|large|high)|what (?:number|value|limit|size)|maximum|minimum)\b/.test(
-        lower,
-      ),
+    concepts,
+    asked: vocabularyOf(concepts),
+    action,
+    essential: concepts.filter((concept) => !isWeak(concept) && (concept.whole === action || isName(concept, text))),
+    pairs: pairsOf(termsOf(text)),
+    isComparison: comparison.test(lower),
+    isHowTo: howTo.test(lower),
+    isDefinition: definition.test(lower) || concepts.length <= 1,
+    isYesNo: yesNo.test(lower),
+    isCount: count.test(lower),
+    isValue: value.test(lower),
+    looksLike: looks.find(([asks]) => asks.test(lower))?.[1],
   };
 }
 
@@ -50,38 +78,15 @@ export function isWeak(concept: Term): boolean {
   return concept.parts.length === 0 && weakStems.has(concept.whole);
 }
 
-/** Words that ask and answer the same; compared as stems. */
-const sameMeaning: readonly (readonly string[])[] = [
-  ['abort', 'cancel'],
-  ['mock', 'stub', 'fake', 'simulate'],
-  ['delete', 'remove', 'clear'],
-  ['error', 'exception', 'failure', 'fail'],
-  ['http2', 'h2'],
-  ['authentication', 'auth', 'authorization', 'credential'],
-  ['certificate', 'cert'],
-  ['configure', 'config', 'configuration', 'set'],
-  ['interceptor', 'intercept'],
-  ['begin', 'start'],
-  ['end', 'finish', 'stop'],
-  ['limit', 'maximum', 'max'],
-  ['install', 'installation', 'setup'],
-].map((group) => group.map(stem));
-
-const groupOf: ReadonlyMap<string, readonly string[]> = new Map(
-  sameMeaning.flatMap((group) => group.map((word) => [word, group] as const)),
-);
-
-/**
- * How much of a concept a vocabulary holds, from 0 to 1: the word itself 1, all parts of a compound 0.85, a word of the
- * same meaning 0.7, some parts a little.
- */
-export function presence(concept: Term, vocabulary: ReadonlyMap<string, number>): number {
-  if (vocabulary.has(concept.whole)) return 1;
-  const { parts } = concept;
-  if (parts.length > 0) {
-    const held = parts.filter((part) => vocabulary.has(part)).length;
-    if (held === parts.length) return 0.85;
-    if (held > 0) return (0.3 * held) / parts.length;
+function conceptsOf(text: string): Term[] {
+  const concepts = new Map<string, Term>();
+  for (const term of termsOf(text)) {
+    if (!isFiller(term)) concepts.set(term.whole, term);
   }
-  return groupOf.get(concept.whole)?.some((word) => vocabulary.has(word)) ? 0.7 : 0;
+  return [...concepts.values()];
+}
+
+/** "AFC", "HTTP/2", "Kubernetes": written unlike a common word, apart from the capital that begins a question. */
+function isName({ word }: Term, text: string): boolean {
+  return /\p{Lu}|\d/u.test(text.startsWith(word) ? word.slice(1) : word);
 }

@@ -17,10 +17,29 @@ export function termsOf(text: string): Term[] {
   return Array.from(text.matchAll(wordPattern), ([word]) => toTerm(word.replace(/['’]s$/u, '')));
 }
 
+/** A word that says how something is said, not what about; also a lone letter. */
+export function isFiller({ word }: Term): boolean {
+  const plain = word.toLowerCase();
+  return stopWords.has(plain) || stopWords.has(plain.replace(/['’].*$/, '')) || (plain.length < 2 && !/\d/.test(plain));
+}
+
+/** The words that stand side by side, fillers between them left out, in either order: "agent user". */
+export function pairsOf(terms: readonly Term[]): Set<string> {
+  const stems = terms
+    .filter((term) => !isFiller(term))
+    .flatMap(({ whole, parts }) => (parts.length > 0 ? parts : [whole]));
+  const pairs = new Set<string>();
+  for (let at = 1; at < stems.length; at++) {
+    const [left = '', right = ''] = [stems[at - 1], stems[at]];
+    pairs.add(left < right ? `${left} ${right}` : `${right} ${left}`);
+  }
+  return pairs;
+}
+
 /** Everything that a text can be found by: its words, its compounds whole and in parts. */
-export function vocabularyOf(text: string): Map<string, number> {
+export function vocabularyOf(text: string | readonly Term[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { whole, parts } of termsOf(text)) {
+  for (const { whole, parts } of typeof text === 'string' ? termsOf(text) : text) {
     for (const key of new Set([whole, ...parts])) counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   return counts;
@@ -62,7 +81,7 @@ export function stem(word: string): string {
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/));
 
 /** Words that say how something is asked, not what about. Compared as written, in lower case. */
-export const stopWords: ReadonlySet<string> = words(`
+const stopWords: ReadonlySet<string> = words(`
   a about above after again against all also am an and any anyone are aren as at be because been before being below both
   but by can cannot could did didn do does doesn doing don down each either else ever few for from further had has hasn
   have having he hello help her here hers hey hi him his how i if in into is isn it its itself just know let like many

@@ -32,6 +32,10 @@ const longestCodeLines = 40;
 export const leansBack: RegExp =
   /^(?:it|its|this|that|these|those|they|their|them|such|he|she|also|however|instead|therefore|thus|hence|otherwise|then|so|but|and|or|in (?:that|this|these|those|such) (?:case|example|mode)s?|for (?:example|instance)|here|both|neither|moreover|furthermore|additionally|similarly|likewise|as such|as a result)\b/i;
 
+/** What sends the reader to another place instead of saying something: "See X.", "Implements X." */
+export const pointsElsewhere: RegExp =
+  /^(?:see|refer to)\b|, see [^,]+$|^(?:implements|extends|inherits|see also)[:\s]+\S+(?:\s\S+){0,2}$/i;
+
 /** Everything in a passage that could be said in an answer, in order. Cost: linear in the passage. */
 export function unitsOf(passage: Passage, rank: number): Unit[] {
   return new UnitReader(passage, rank).read();
@@ -81,7 +85,8 @@ class UnitReader {
       if (list) this.#add('list', list.span, list.text, { opens: this.#open(block) });
       else {
         const text = readable(this.#slice(span));
-        this.#add('sentence', span, text, { opens: text.length > 25 && this.#open(block) });
+        const says = text.length > 25 && !pointsElsewhere.test(text);
+        this.#add('sentence', span, text, { opens: says && this.#open(block) });
       }
       if (isLast) this.#lead = { ...span, text: readable(this.#slice(span)) };
     }

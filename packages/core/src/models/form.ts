@@ -1,0 +1,133 @@
+import { type Candidate, headingOf, type Weighted } from './candidates.js';
+import { isNamed, presence, unasked } from './concepts.js';
+import type { Question } from './question.js';
+import { stem, type Term, vocabularyOf } from './terms.js';
+import { leansBack, pointsElsewhere } from './units.js';
+
+/** What the form of a unit, apart from its words, adds to or takes from its fit for a kind of question; 0 for neither. */
+export function formBonus(question: Question, candidate: Candidate, concepts: readonly Weighted[]): number {
+  const strong = concepts.filter(({ weak }) => !weak).map(({ concept }) => concept);
+  const { kind, text } = candidate.unit;
+  let bonus = openingBonus(question, candidate, strong) + kindBonus(question, candidate, strong, concepts);
+  if (question.isYesNo && /\b(?:supports?|enabled?|disabled?|by default|requires?|cannot|not|only)\b/i.test(text))
+    bonus += 0.2;
+  if (question.isValue && /\d|\bone\b|\btwo\b|\bthree\b|\bno limit\b|\bunlimited\b|\bnull\b/i.test(text)) bonus += 0.2;
+  if (question.looksLike?.test(text)) bonus += 0.2;
+  if (question.isHowTo && kind !== 'code' && /\b(?:can|use|using|to|call|pass|set|by)\b/i.test(text)) bonus += 0.15;
+  if (question.action && doesIt(question.action, text)) bonus += 0.3;
+  if (question.isValue && /\b(?:is|are) [`'"\d]|\*\*Default:\*\*/.test(text)) bonus += 0.15;
+  if (question.isHowTo && isProperty(candidate)) bonus -= 0.2;
+  if (question.isHowTo && /^\W*(?:throws|returns|emitted|extends)\b/i.test(text)) bonus -= 0.5;
+  if (pointsElsewhere.test(text)) bonus -= 0.35;
+  if (text.endsWith(':')) bonus -= 0.3;
+  return bonus;
+}
+
+/** "Caches responses ..." describes what one calls to cache them. */
+function doesIt(action: string, text: string): boolean {
+  const first = /^[A-Z][a-z]+s\b/.exec(text)?.[0];
+  return first !== undefined && stem(first.toLowerCase()) === action;
+}
+
+/** Under a name that nobody calls, such as `client.closed`, stands what something is and not how it is done. */
+function isProperty({ headingName, unit }: Candidate): boolean {
+  return headingName !== undefined && /^`?[\w$]+(?:\.[\w$]+)+`?$/.test(headingOf(unit));
+}
+
+/** The first sentence of a section tells what the section is about, that of a page what the page is about. */
+function openingBonus(question: Question, { unit, title, outer }: Candidate, strong: readonly Term[]): number {
+  let bonus = strong.some(({ whole }) => title.some((term) => term.whole === whole)) ? 0.12 : 0;
+  if (!unit.opens || question.isValue || question.isYesNo) return bonus;
+  if (strong.some((concept) => isNamed(concept, outer))) bonus += question.isHowTo ? 0.3 : 0.2;
+  const asked = new Set(strong.map(({ whole }) => whole));
+  const beginsPage = unit.headings.length <= 1 && !unit.passage.heading;
+  if (beginsPage && title.length > 0 && title.every(({ whole }) => asked.has(whole))) bonus += 0.25;
+  return bonus;
+}
+
+function kindBonus(
+  question: Question,
+  candidate: Candidate,
+  strong: readonly Term[],
+  concepts: readonly Weighted[],
+): number {
+  const { unit } = candidate;
+  if (unit.kind === 'code') return question.isHowTo ? shownBy(unit.text) : -0.5;
+  if (unit.kind === 'item' || unit.kind === 'row') return labelBonus(question, candidate, strong, concepts);
+  if (unit.kind !== 'sentence') return 0;
+  return (leansBack.test(unit.text) ? -0.35 : 0) + (/[.!?:)]["'”’*_`]*$/.test(unit.text) ? 0 : -0.35);
+}
+
+/** An option is what the question is about when the question names it, or spells it out as "maximum response size". */
+function labelBonus(
+  question: Question,
+  { unit, words, label, labelWords }: Candidate,
+  strong: readonly Term[],
+  concepts: readonly Weighted[],
+): number {
+  const named = strong.some(({ whole }) => label.some((term) => term.whole === whole));
+  const spelled = spelledBy(question, label, concepts);
+  let bonus = question.isCount && /max|limit|count|num/i.test(unit.label) ? 0.5 : 0;
+  if (named || spelled > 0) bonus += Math.max(named ? 0.6 : 0, (question.isValue ? 1.2 : 0.6) * spelled);
+  else if (strong.some((concept) => presence(concept, labelWords) === 1)) bonus += 0.15;
+  else if (question.isHowTo || question.isDefinition) bonus -= 0.3;
+  if (question.isHowTo && spelled < 0.6) bonus -= 0.5;
+  // A name alone says nothing about itself.
+  if (words < labelWords.size + 3) bonus -= 0.6;
+  return bonus;
+}
+
+/** The share of the question that a label spells, from 0 to 1; 0 when the label says anything else too. */
+export function spelledBy({ asked }: Question, label: readonly Term[], concepts: readonly Weighted[]): number {
+  const parts = label.flatMap((term) => (term.parts.length > 0 ? term.parts : [term.whole]));
+  if (parts.length === 0 || unasked(parts, asked) > 0) return 0;
+  const vocabulary = new Map(parts.map((part) => [part, 1] as const));
+  let held = 0;
+  let all = 0;
+  for (const { concept, weight } of concepts) {
+    all += weight;
+    held += weight * presence(concept, vocabulary);
+  }
+  return all > 0 ? held / all : 0;
+}
+
+/** Code that only imports shows nothing, a single statement little. */
+function shownBy(code: string): number {
+  const lines = code.replace(/^[\s\S]*?(?:```|~~~).*\n/, '').split('\n');
+  const said = lines.filter((line) => !/^\s*(?:$|import\b|const .* = require\b|\/\/|```|~~~)/.test(line)).length;
+  return [-0.5, -0.2][said] ?? 0.1;
+}
+
+/** From 0 to about 1: a sentence whose subject is the concept, or that opens the section named after it. */
+export function definition({ unit, heading, outer }: Candidate, concept: Term): number {
+  if (unit.kind !== 'sentence' && unit.kind !== 'list') return 0;
+  let credit = subjectOf(unit.text, concept) ? 0.45 : 0;
+  if (unit.opens) {
+    const named = unit.headings.length > 0 || unit.passage.heading ? heading : outer;
+    const fit = isNamed(concept, named) ? 1 / Math.max(1, named.size / Math.max(1, concept.parts.length + 1)) : 0;
+    credit += 0.7 * Math.max(fit, isNamed(concept, outer) ? 0.6 : 0);
+  }
+  return credit;
+}
+
+const defining =
+  /^(?:an?|the)?\s*[`*_]*([\p{L}\p{N}._$-]+)[`*_]*(?:\(\))?[`*_]*(?:\s+\p{L}+)?(?:\s+\([^()]*\))?\s+(?:is|are|was|does|can|lets|[\p{Ll}]{3,}s)\b/iu;
+
+function subjectOf(text: string, concept: Term): boolean {
+  const subject = defining.exec(text)?.[1];
+  return subject !== undefined && isNamed(concept, vocabularyOf(subject));
+}
+
+/** From 1 down: too short says nothing, too long says too much. */
+export function lengthFactor(words: number, code: string | undefined): number {
+  if (code !== undefined) return 1 / (1 + Math.max(0, code.split('\n').length - 20) / 60);
+  return words < 5 ? 0.55 : 1 / (1 + Math.max(0, words - 40) / 150);
+}
+
+/** From 1 down, for what stands under a name that is about something more special than was asked. */
+export function specialFactor({ asked }: Question, { title, headingName }: Candidate): number {
+  const names = headingName ? [...title, headingName] : title;
+  const inNames = Math.max(0, ...names.map(({ parts }) => unasked(parts, asked)));
+  const words = title.map(({ whole }) => whole);
+  return 1 / (1 + 0.08 * Math.max(inNames, Math.min(2, unasked(words, asked))));
+}
