@@ -249,6 +249,37 @@ describe('a model that fails before its first chunk', () => {
     expect(closed).toBe(1);
   });
 
+  it('is replaced at once when it wants to be left alone for longer than anybody waits', async () => {
+    const busy = Object.assign(new Error('quota'), { retryable: true, retryAfterMs: 3_600_000 });
+    const first = scripted('first', [busy]);
+    const second = answering('second', 'fine');
+    const { chat, clock } = setUp([first.model, { model: second.model, weight: 0 }]);
+    expect(await soon(clock, chat.generate(ask('Hi?')))).toMatchObject({ text: 'fine', model: 'second' });
+    expect(first.seen.calls).toBe(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('is given up after a minute without a first chunk, where nobody says otherwise', async () => {
+    const frozen = scripted('frozen', [never]);
+    const second = answering('second', 'fine');
+    const { chat, clock } = setUp([frozen.model, { model: second.model, weight: 0 }], { retry: { attempts: 1 } });
+    const answer = chat.generate(ask('Hi?'));
+    await clock.advance(59_999);
+    expect(second.seen.calls).toBe(0);
+    await clock.advance(1);
+    expect(await answer).toMatchObject({ text: 'fine', model: 'second' });
+  });
+
+  it('is one of many that are asked sixteen times in all at the most', async () => {
+    const models = Array.from({ length: 7 }, (_, index) => scripted(`m${index}`, [new Error('down')]));
+    const { chat, clock } = setUp(
+      models.map(({ model }) => model),
+      { retry: { attempts: 3, baseDelay: 0 } },
+    );
+    await expect(soon(clock, chat.generate(ask('Hi?')))).rejects.toThrow('down');
+    expect(models.reduce((sum, { seen }) => sum + seen.calls, 0)).toBe(16);
+  });
+
   it('fails the question with the last error when there is no other', async () => {
     const { model } = scripted('m', [new Error('first')], [new Error('second')]);
     const { chat, clock, log } = setUp([model]);

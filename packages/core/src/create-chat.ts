@@ -34,9 +34,12 @@ export interface ChatOptions {
   readonly models: readonly (ChatModel | ChatBackend)[];
   /** Fast paths: requests of one kind go to one model first, by its name. */
   readonly rules?: readonly SelectorRule<ChatRequest>[];
-  /** Of each attempt at one model, up to its first chunk. */
+  /** Of each attempt at one model, up to its first chunk. Default: 3 attempts of 60 s at the most. */
   readonly retry?: Omit<RetryOptions, 'name' | 'signal' | 'clock' | 'random' | 'onEvent'>;
-  /** Of the answers, over the runtime's defaults; false: every question goes to a model. */
+  /**
+   * Of the answers, over the runtime's defaults; false: every question goes to a model. A request with a temperature above
+   * 0 and no seed asks for variety and is never cached.
+   */
   readonly cache?: false | Omit<CacheOptions, 'name' | 'clock' | 'onEvent'>;
 }
 
@@ -166,6 +169,7 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
       name,
       run: () =>
         retry((attempt) => begin(name, request, attempt, signal), {
+          timeout: '60s',
           ...options.retry,
           name,
           signal,
@@ -195,7 +199,10 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
         : { level: 'computed' as const, ageMs: 0, chunks: uncached(request, call.signal) };
     const chunks = kept.chunks[Symbol.asyncIterator]();
     const head = await chunks.next();
-    if (head.done || head.value.type !== 'model') throw new TypeError('An answer must begin with its model');
+    if (head.done || head.value.type !== 'model') {
+      await chunks.return?.();
+      throw new TypeError('An answer must begin with its model');
+    }
     const layer = kept.level === 'computed' ? 'model' : kept.level;
     return { layer, model: head.value.model, ageMs: kept.ageMs, chunks: answerOnly(chunks) };
   }

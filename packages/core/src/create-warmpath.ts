@@ -10,13 +10,14 @@ import {
   type Random,
   type Rules,
   rule,
+  safeListener,
   systemClock,
   systemRandom,
   WarmpathError,
 } from './kernel/index.js';
 import { createLimiter, type Limiter, type LimiterOptions } from './limiter/index.js';
 import { type AttemptCall, type RetryOptions, retry } from './retry/index.js';
-import { createPerformanceRecorder, type PerformanceSnapshot } from './telemetry/index.js';
+import { createPerformanceRecorder, type ObservedEvent, type PerformanceSnapshot } from './telemetry/index.js';
 
 /** What the runtime gives to every part itself. */
 type Given = 'name' | 'clock' | 'random' | 'onEvent';
@@ -28,7 +29,7 @@ export interface WarmpathOptions {
   readonly chat?: ChatOptions;
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Hears everything that the parts report; must not throw. */
+  /** Hears everything that the parts report. What it throws is said once and passed over. */
   readonly onEvent?: (event: WarmpathEvent) => void;
 }
 
@@ -45,16 +46,19 @@ export interface Warmpath {
   batcher<Item, Result>(
     name: string,
     run: BatchFunction<Item, Result>,
-    options?: Omit<BatcherOptions, Given>,
+    options?: Omit<BatcherOptions<Item>, Given>,
   ): Batcher<Item, Result>;
   retry<T>(name: string, attempt: (call: AttemptCall) => Promise<T>, options?: Omit<RetryOptions, Given>): Promise<T>;
   /** Questions to the models, through every layer. */
   readonly chat: Chat;
   /** What the runtime has done and saved so far. */
   snapshot(): PerformanceSnapshot;
-  /** For adapters and parts of your own: what they report joins the listener and the snapshot. */
+  /** For adapters: what they report joins the listener and the snapshot. */
   report(event: WarmpathEvent): void;
-  /** Sends what is waiting and waits for it. Idempotent. */
+  /**
+   * Sends what is waiting in batchers and waits for it (5 s at the most), then for writes to stores (one store deadline).
+   * Idempotent.
+   */
   close(): Promise<void>;
 }
 
@@ -71,9 +75,11 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   checkOptions('createWarmpath()', options, rules);
   const { clock = systemClock, random = systemRandom, onEvent } = options;
   const recorder = createPerformanceRecorder({ clock });
+  const listener = safeListener(onEvent);
   const report = (event: WarmpathEvent): void => {
-    recorder.observe(event as Parameters<typeof recorder.observe>[0]);
-    onEvent?.(event);
+    // Of the events that are counted, every field has to fit; the others pass by.
+    recorder.observe(event as Extract<WarmpathEvent, { type: ObservedEvent['type'] }>);
+    listener?.(event);
   };
   const ambient = { clock, onEvent: report };
 
@@ -82,7 +88,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   const batchers = new Registry<Batcher<never, unknown>>('batcher');
 
   function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
-    return caches.get(name, own, () => createCache({ ...options.cache, ...own, ...ambient, name }));
+    return caches.get(name, own, () => createCache({ ...options.cache, ...given(own), ...ambient, name }));
   }
 
   if (options.cache) createCache({ ...options.cache, ...ambient, name: 'defaults' }); // refuses bad defaults here, not later
@@ -96,7 +102,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     cache,
     limiter: (name, own) =>
       limiters.get(name, own, () => createLimiter({ ...required('limiter', name, own), ...ambient, name })),
-    batcher: <Item, Result>(name: string, run: BatchFunction<Item, Result>, own?: Omit<BatcherOptions, Given>) =>
+    batcher: <Item, Result>(name: string, run: BatchFunction<Item, Result>, own?: Omit<BatcherOptions<Item>, Given>) =>
       batchers.get(name, own, () => createBatcher<Item, Result>(run, { ...own, ...ambient, name }), run) as Batcher<
         Item,
         Result
@@ -109,7 +115,8 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     snapshot: () => recorder.snapshot(),
     report,
     async close() {
-      await Promise.all([...caches.all(), ...batchers.all()].map((part) => part.close()));
+      await Promise.all(batchers.all().map((batcher) => batcher.close()));
+      await Promise.all(caches.all().map((cache) => cache.close())); // a last batch may have written
     },
   };
 }
@@ -142,6 +149,12 @@ class Registry<Part> {
   all(): Part[] {
     return Array.from(this.#parts.values(), ({ part }) => part);
   }
+}
+
+/** Options without those that are undefined: they mean the default, which here is the runtime's. */
+function given<Options extends object>(options: Options | undefined): Partial<Options> {
+  const entries = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as Partial<Options>;
 }
 
 function required<Options>(kind: string, name: string, options: Options | undefined): Options {

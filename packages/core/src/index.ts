@@ -25,6 +25,7 @@ export type { AnswerLayer, Chat, ChatBackend, ChatOptions, StreamedAnswer } from
 export { createWarmpath, type Warmpath, type WarmpathOptions } from './create-warmpath.js';
 export type { ModelEvent, WarmpathEvent } from './events.js';
 export {
+  type AttemptBudget,
   type CallContext,
   type Clock,
   currentContext,
@@ -35,6 +36,7 @@ export {
   type Random,
   runInContext,
   seededRandom,
+  type Timer,
   WarmpathError,
   type WarmpathErrorCode,
 } from './kernel/index.js';
@@ -54,11 +56,16 @@ export {
   type ChatRequest,
   type Citation,
   extractive,
+  type FinishReason,
+  type ModelCall,
   type Passage,
+  type Usage,
 } from './models/index.js';
 export {
   type AttemptCall,
   type FallbackEvent,
+  type FallbackOptions,
+  type FallbackStep,
   nonRetryable,
   type RetryEvent,
   type RetryOptions,
@@ -66,15 +73,19 @@ export {
   withFallback,
 } from './retry/index.js';
 export {
+  type Backend,
   createSelector,
   type Ranking,
   type Selector,
   type SelectorEvent,
   type SelectorOptions,
+  type SelectorRule,
 } from './selector/index.js';
 export {
   encodeSse,
+  type MeterOptions,
   meterStream,
+  type RespondOptions,
   respondWithEvents,
   responseSignal,
   type SseEvent,

@@ -1,7 +1,7 @@
 import { constants } from 'node:zlib';
-import { isEventStream, keepWriteCallbacks } from '@warmpath/core/streaming';
+import { keepWriteCallbacks, mayCompress } from '@warmpath/core/streaming';
 import compression from 'compression';
-import type { Request, RequestHandler, Response } from 'express';
+import type { RequestHandler } from 'express';
 
 /**
  * Compresses answers (brotli, gzip or deflate, as the client accepts) and lets streams through: each write leaves at once
@@ -11,7 +11,7 @@ export function gzip(): RequestHandler {
   const compress = compression({
     flush: constants.Z_SYNC_FLUSH,
     brotli: { flush: constants.BROTLI_OPERATION_FLUSH, params: { [constants.BROTLI_PARAM_QUALITY]: 4 } },
-    filter: isCompressible,
+    filter: (req, res) => mayCompress(res) && compression.filter(req, res),
   });
   return function warmpathGzip(req, res, next) {
     const wrapCompressed = keepWriteCallbacks(res);
@@ -20,10 +20,4 @@ export function gzip(): RequestHandler {
       next(error);
     });
   };
-}
-
-/** A range counts bytes of the answer as it is (RFC 9110 §14.2), so what is sent of it has to stay so too. */
-function isCompressible(req: Request, res: Response): boolean {
-  if (isEventStream(res.getHeader('Content-Type')) || res.hasHeader('Content-Range')) return false;
-  return compression.filter(req, res);
 }

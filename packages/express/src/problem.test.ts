@@ -116,7 +116,6 @@ describe('problemHandler() and the errors of routes', () => {
 
   it.each([
     ['WP_TENANT_REQUIRED', 401],
-    ['WP_ITEM_TOO_LARGE', 413],
     ['WP_MODEL_REQUEST', 502],
     ['WP_OVERLOADED', 503],
     ['WP_DEADLINE', 504],
@@ -295,6 +294,27 @@ describe('problemHandler() and answers under way', () => {
       app.use(problemHandler());
     });
     expect((await fetch(url)).status).toBe(409);
+  });
+
+  it('tells whoever asks of each refusal, with what its client was told, and of no failure', async () => {
+    const refused: unknown[] = [];
+    const url = await serve((app) => {
+      app.get('/wrong', () => {
+        throw new HttpProblem(422, 'Not so', 'The question is empty. Send one.');
+      });
+      app.get('/broken', () => {
+        throw new Error('out of paper');
+      });
+      app.use(
+        problemHandler({
+          log: () => {},
+          logRefusal: ({ status, detail }, req) => refused.push([req.path, status, detail]),
+        }),
+      );
+    });
+    await fetch(`${url}/wrong`);
+    await fetch(`${url}/broken`);
+    expect(refused).toEqual([['/wrong', 422, 'The question is empty. Send one.']]);
   });
 
   it('logs to console.error by default, without the query, which may hold secrets', async () => {

@@ -27,17 +27,20 @@ export function sendProblem(res: Response, problem: Problem): void {
 export interface ProblemHandlerOptions {
   /** Hears of each failure (status 500 and above) once. Default: console.error. */
   readonly log?: (error: unknown, req: Request) => void;
+  /** Hears of each refusal (status below 500) once, with what its client was told. Default: nobody. */
+  readonly logRefusal?: (problem: Problem, req: Request) => void;
 }
 
 /**
  * The last handler of an app: turns whatever a route threw into a problem document. A failure in the middle of an
  * answer cannot be told any more: the connection is cut, so that the client sees a broken answer and not a short one.
  */
-export function problemHandler({ log = logFailure }: ProblemHandlerOptions = {}): ErrorRequestHandler {
+export function problemHandler({ log = logFailure, logRefusal }: ProblemHandlerOptions = {}): ErrorRequestHandler {
   return function warmpathProblem(error, req, res, _next) {
     if (responseSignal(res).aborted) return; // the client has left: nobody to tell, nothing to mend
     const problem = bodyProblem(error) ?? problemOf(error);
     if (problem.status >= 500) log(error, req);
+    else logRefusal?.(problem, req);
     if (res.writableEnded) return; // the answer was complete before the failure
     if (res.headersSent) res.destroy();
     else sendProblem(res, problem);

@@ -1,5 +1,5 @@
 import { createLimiter, type Decision, type Duration, type Limiter, rateLimitHeaders } from '@warmpath/core';
-import { checkOptions, type Rules, rule } from '@warmpath/core/kernel';
+import { checkOptions, type Rules, rule, stringFrom } from '@warmpath/core/kernel';
 import type { Request, RequestHandler, Response } from 'express';
 import { clientKey } from './client-key.js';
 import { sendProblem } from './problem.js';
@@ -45,7 +45,7 @@ export function rateLimit(
 
   return function warmpathRateLimit(req, res, next) {
     if (skip(req)) return next();
-    const decision = limiter.tryTake(checkedKey(key(req, res)), weight(req));
+    const decision = limiter.tryTake(stringFrom('rateLimit()', 'key', key(req, res)), weight(req));
     const { 'Retry-After': retryAfter, ...standing } = rateLimitHeaders(limiter, decision);
     for (const [header, value] of Object.entries(standing)) res.append(header, value);
     if (decision.ok) return next();
@@ -56,12 +56,6 @@ export function rateLimit(
 
 function standalone(name: string, options: { limit: number; window: Duration; burst?: number }): Limiter {
   return createLimiter({ name, ...options });
-}
-
-/** Any other value would be one client for all requests, or a promise: a new one for each, and so no limit at all. */
-function checkedKey(key: unknown): string {
-  if (typeof key === 'string') return key;
-  throw new TypeError(`rateLimit(): the function 'key' must return a string, and returned ${typeof key}.`);
 }
 
 /** The problem type is the one that the RateLimit draft registers. */

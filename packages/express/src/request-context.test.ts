@@ -128,6 +128,35 @@ describe('the context of a request', () => {
     expect([...text.matchAll(/tenant=(\w+);/g)].map(([, name]) => name)).toEqual(asked.map(String));
   });
 
+  it.each([
+    ['a promise', async () => 'acme'],
+    ['an object', () => ({ id: 'acme' })],
+    ['null', () => null],
+  ])(
+    'refuses %s for a tenant, which would be one tenant for everybody or a new one for each request',
+    async (kind, tenantOf) => {
+      const logged: unknown[] = [];
+      const url = await serve((app) => {
+        app.use(warmpath({ tenant: (): string => tenantOf() as string }));
+        app.use(problemHandler({ log: (error) => logged.push(error) }));
+      });
+      expect((await fetch(url)).status).toBe(500);
+      expect(logged).toEqual([
+        expect.objectContaining({
+          message: `warmpath(): the function 'tenant' must return a string or undefined, and returned ${kind}.`,
+        }),
+      ]);
+    },
+  );
+
+  it('takes an empty tenant for none', async () => {
+    const url = await serve((app) => {
+      app.use(warmpath({ tenant: () => '' }));
+      app.get('/', (_req, res) => res.json([currentContext()?.tenant ?? 'nobody', warmpathOf(res).tenant ?? 'nobody']));
+    });
+    expect(await (await fetch(url)).json()).toEqual(['nobody', 'nobody']);
+  });
+
   it('leaves an error that the tenant function throws to the error handler', async () => {
     const url = await serve((app) => {
       app.use(

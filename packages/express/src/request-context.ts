@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CallContext, Warmpath } from '@warmpath/core';
 import { runInContext } from '@warmpath/core';
+import { tenantFrom } from '@warmpath/core/kernel';
 import { responseSignal } from '@warmpath/core/streaming';
 import type { Request, RequestHandler, Response } from 'express';
 
@@ -34,7 +35,7 @@ export function requestContext(options: {
 }): RequestHandler {
   const { runtime, timeoutMs } = options;
   return function warmpathContext(req, res, next) {
-    const tenant = options.tenant?.(req);
+    const tenant = tenantFrom('warmpath()', options.tenant?.(req));
     const signal = responseSignal(res);
     const state = { runtime, tenant, signal };
     states.set(res, state);

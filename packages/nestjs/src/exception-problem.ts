@@ -3,12 +3,19 @@ import { type Problem, problemOf } from '@warmpath/core/kernel';
 
 /** What a client may be told of an exception: an HttpException and a refusal of Fastify's parsers speak for themselves. */
 export function exceptionProblem(error: unknown): Problem {
-  if (error instanceof HttpException) return problemOf(speaking(error, error.getStatus()));
-  if (isFastifyRefusal(error)) return problemOf(speaking(error, error.statusCode));
+  if (error instanceof HttpException) return problemOf(speaking(saidBy(error), error.getStatus()));
+  if (isFastifyRefusal(error)) return problemOf(speaking(error.message, error.statusCode));
   return problemOf(error);
 }
 
-function speaking({ message }: Error, status: number): Error {
+/** Its message; what it lists in place of one, as a validation does, is not in its `message`. */
+function saidBy(exception: HttpException): string {
+  const { message } = Object(exception.getResponse()) as { message?: unknown };
+  const listed = Array.isArray(message) ? message.filter((each) => typeof each === 'string') : [];
+  return listed.length > 0 ? listed.join('; ') : exception.message;
+}
+
+function speaking(message: string, status: number): Error {
   return Object.assign(new Error(message), { status, expose: true });
 }
 

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { constants } from 'node:zlib';
 import { type CallHandler, type ExecutionContext, Injectable, type NestInterceptor } from '@nestjs/common';
 import { checkOptions, rule } from '@warmpath/core/kernel';
-import { isEventStream, keepWriteCallbacks } from '@warmpath/core/streaming';
+import { keepWriteCallbacks, mayCompress } from '@warmpath/core/streaming';
 import compression from 'compression';
 import type { Observable } from 'rxjs';
 import { rawRequest, rawResponse } from './http-response.js';
@@ -19,10 +19,10 @@ const compressed = new WeakSet<ServerResponse>();
 
 /**
  * Compresses answers on the way out: Brotli, gzip or deflate, as the client prefers. Each write leaves at once. What cannot
- * be compressed, what is too small, ranges, and what comes piece by piece (event streams, NDJSON) passes as it is. Use it on a class, a method or the
- * app: `app.useGlobalInterceptors(new GzipInterceptor())`. Exceptions of handlers are compressed too; those of guards,
- * which run before interceptors, are not. An answer of secrets beside text that its client chose should go without it
- * (BREACH).
+ * be compressed, what is too small, ranges, and what comes piece by piece (event streams, NDJSON) passes as it is. Use it
+ * on a class, a method or the app: `app.useGlobalInterceptors(new GzipInterceptor())`. Exceptions of handlers are
+ * compressed too; those of guards, which run before interceptors, are not. An answer of secrets beside text that its
+ * client chose should go without it (BREACH).
  */
 @Injectable()
 export class GzipInterceptor implements NestInterceptor {
@@ -37,11 +37,7 @@ export class GzipInterceptor implements NestInterceptor {
       level,
       flush: constants.Z_SYNC_FLUSH,
       brotli: { flush: constants.BROTLI_OPERATION_FLUSH, params: { [constants.BROTLI_PARAM_QUALITY]: 4 } },
-      // A range counts bytes of the answer as it is (RFC 9110 §14.2), so what is sent of it has to stay so too.
-      filter: (req, res) =>
-        !isEventStream(res.getHeader('Content-Type')) &&
-        !res.hasHeader('Content-Range') &&
-        compression.filter(req, res),
+      filter: (req, res) => mayCompress(res) && compression.filter(req, res),
     }) as unknown as RawMiddleware;
   }
 

@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import {
+  BadRequestException,
   Body,
   type CanActivate,
   Controller,
@@ -27,6 +28,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { currentContext, WarmpathError } from '@warmpath/core/kernel';
+import { createFakeClock } from '@warmpath/core/testing';
 import { Observable, of, Subject } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -108,6 +110,10 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         await new Promise((resolve) => setImmediate(resolve));
         return { tenant: currentContext()?.tenant ?? null, body };
       }
+      @Get('deadline')
+      deadline(): unknown {
+        return { deadline: currentContext()?.deadline ?? null };
+      }
       @Get('wait')
       async wait(): Promise<unknown> {
         const { signal } = currentContext() ?? {};
@@ -148,6 +154,49 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       expect(await left.promise).toMatchObject({ name: 'AbortError' });
       await app?.close();
       expect(errors).not.toHaveBeenCalled();
+    });
+
+    it.each([
+      ['a promise', async () => 'acme'],
+      ['a promise', () => Promise.reject(new Error('no such tenant'))],
+      ['a list', () => ['acme', 'globex']],
+      ['a number', () => 7],
+    ])('answers 500 and logs it when the tenant is %s, not a string', async (what, tenant) => {
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+      await start(ContextController, { tenant: tenant as never }, (nest) => nest.useGlobalFilters(new ProblemFilter()));
+      const answer = await fetch(`${origin}/tenant`);
+      expect([answer.status, await answer.json()]).toMatchObject([500, { code: 'WP_BAD_OPTION' }]);
+      expect(errors.mock.calls).toEqual([
+        [
+          expect.objectContaining({
+            message: `WarmpathModule: the function 'tenant' must return a string or undefined, and returned ${what}.`,
+          }),
+        ],
+      ]);
+    });
+
+    it('says so in the log without a filter of ours too', async () => {
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+      await start(ContextController, { tenant: (() => 7) as never });
+      expect((await fetch(`${origin}/tenant`)).status).toBe(500);
+      expect(errors).toHaveBeenCalledTimes(1);
+    });
+
+    it('takes an empty tenant for none', async () => {
+      await start(ContextController, { tenant: () => '' });
+      expect(await (await fetch(`${origin}/tenant`)).json()).toEqual({ tenant: null, signal: false });
+    });
+
+    it('has the deadline that the timeout of the module says', async () => {
+      const clock = createFakeClock();
+      await clock.advance(1_000);
+      await start(ContextController, { clock, timeout: '30s' });
+      expect(await (await fetch(`${origin}/deadline`)).json()).toEqual({ deadline: 31_000 });
+    });
+
+    it('has no deadline unless the module has a timeout', async () => {
+      await start(ContextController);
+      expect(await (await fetch(`${origin}/deadline`)).json()).toEqual({ deadline: null });
     });
 
     it('answers with an error when the tenant cannot be told', async () => {
@@ -198,6 +247,12 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         return { fine: true };
       }
 
+      @Get('named')
+      @RateLimited({ limit: 1, window: '1h', name: 'uploads' })
+      async named(): Promise<object> {
+        return { fine: true };
+      }
+
       @Get('mended')
       @WithFallback({ to: () => ({ mended: true }) })
       @RateLimited({ limit: 1, window: '1h' })
@@ -224,9 +279,20 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       const refused = await fetch(`${origin}/limited`);
       expect(refused.status).toBe(429);
       expect(refused.headers.get('retry-after')).toBe('3600');
-      expect(refused.headers.get('ratelimit')).toBe('"PolicyController.limited";r=0;t=3600');
-      expect(refused.headers.get('ratelimit-policy')).toBe('"PolicyController.limited";q=1;w=3600');
+      expect(refused.headers.get('ratelimit')).toBe('"default";r=0;t=3600');
+      expect(refused.headers.get('ratelimit-policy')).toBe('"default";q=1;w=3600');
       expect(await refused.json()).toMatchObject({ statusCode: 429, error: 'Too Many Requests' });
+    });
+
+    it('call a limit by its own name where it has one, and tell clients nothing of classes and methods', async () => {
+      await start(PolicyController);
+      for (const path of ['limited', 'named']) await fetch(`${origin}/${path}`);
+      const named = await fetch(`${origin}/named`);
+      expect(named.headers.get('ratelimit-policy')).toBe('"uploads";q=1;w=3600');
+      for (const refused of [named, await fetch(`${origin}/limited`)]) {
+        expect(refused.status).toBe(429);
+        expect(JSON.stringify([...refused.headers, await refused.text()])).not.toContain('Controller');
+      }
     });
 
     it('keep those fields with a filter of the app, here that for problem documents', async () => {
@@ -256,6 +322,11 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         throw new HttpException('There is no such image.', 404);
       }
 
+      @Get('invalid')
+      invalid(): never {
+        throw new BadRequestException(['name must be a string', 'size must not be less than 1']);
+      }
+
       @Get('upstream')
       upstream(): never {
         throw Object.assign(new Error('Incorrect API key sk-1234'), { status: 401 });
@@ -277,6 +348,15 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         null,
       ]);
       expect(await answer.json()).toMatchObject({ status: 404, detail: 'There is no such image.' });
+    });
+
+    it('tells all that a validation has found', async () => {
+      await withFilter();
+      const answer = await fetch(`${origin}/invalid`);
+      expect([answer.status, await answer.json()]).toMatchObject([
+        400,
+        { status: 400, detail: 'name must be a string; size must not be less than 1' },
+      ]);
     });
 
     it("keeps another service's refusal to itself, and logs it", async () => {
@@ -311,6 +391,12 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
     @Controller()
     @UseInterceptors(StreamInterceptor)
     class StreamController {
+      @Get('no-event')
+      @UseInterceptors(new StreamInterceptor({ toEvent: (data) => ({ data }) as never }))
+      async *noEvent(): AsyncGenerator<unknown> {
+        yield 7;
+      }
+
       @Get('chunks')
       async *chunks(): AsyncGenerator<unknown> {
         yield 'first';
@@ -387,6 +473,11 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         return of('one', 'two');
       }
 
+      @Get('unprintable')
+      async *unprintable(): AsyncGenerator<unknown> {
+        yield 1n;
+      }
+
       @Get('empty')
       async *empty(): AsyncGenerator<unknown> {}
 
@@ -440,6 +531,14 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       expect([posted.status, await posted.text()]).toEqual([200, 'data: 1 for acme\n\ndata: 2 for acme\n\n']);
     });
 
+    it.each(['unprintable', 'no-event'])(
+      'answers with a status when the first chunk cannot be sent: %s',
+      async (path) => {
+        await start(StreamController);
+        expect((await fetch(`${origin}/${path}`)).status).toBe(500);
+      },
+    );
+
     it('lets a failure before the first chunk keep its status', async () => {
       await start(StreamController);
       const answer = await fetch(`${origin}/early`);
@@ -447,22 +546,30 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       expect(await answer.json()).toMatchObject({ message: 'not today' });
     });
 
-    it('sends a failure after the first chunk as an event named error', async () => {
+    it('sends a failure after the first chunk as an event named error, and logs it once', async () => {
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
       await start(StreamController);
       const answer = await fetch(`${origin}/late`);
       expect(answer.status).toBe(200);
       const text = await answer.text();
       expect(text).toContain('data: one\n\nevent: error\ndata: ');
       expect(text).toContain('"code":"WP_MODEL_RESPONSE"');
+      await app?.close(); // by now all that there is to log is logged
+      app = undefined;
+      expect(errors.mock.calls).toEqual([[expect.objectContaining({ message: 'the model stuttered' })]]);
     });
 
     it('ends the source when the client leaves', async () => {
       more.clear();
       closed.mockClear();
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
       await start(StreamController);
       await leaveAfterFirstByte('/leave');
       await gate('left').promise;
       expect(closed).toHaveBeenCalledOnce();
+      await app?.close();
+      app = undefined;
+      expect(errors).not.toHaveBeenCalled();
     });
 
     it('streams an Observable, and unsubscribes when the client leaves', async () => {
@@ -517,12 +624,14 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
 
     it('ends open streams when the app shuts down, so that it can', async () => {
       more.clear();
+      const errors = vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
       await start(StreamController);
       const answer = await fetch(`${origin}/leave`);
       const ending = app?.close();
       expect(await answer.text()).toContain('event: error\ndata: {"type":"urn:warmpath:WP_CLOSED"');
       await ending;
       app = undefined;
+      expect(errors).not.toHaveBeenCalled();
     });
   });
 
@@ -539,6 +648,11 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       @Get('small')
       small(): unknown {
         return { text: 'warm' };
+      }
+      @Get('range')
+      @Header('Content-Range', 'bytes 0-9999/20000')
+      range(): unknown {
+        return { text: 'warm '.repeat(2_000) };
       }
       @Get('failed')
       failed(): unknown {
@@ -577,8 +691,9 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       expect((await raw('/failed', 'gzip')).headers['content-encoding']).toBe('gzip');
     });
 
-    it('leaves what is small and clients that do not ask', async () => {
+    it('leaves what is small, ranges, and clients that do not ask', async () => {
       await start(GzipController);
+      expect((await raw('/range', 'gzip')).headers['content-encoding']).toBeUndefined();
       const small = await raw('/small', 'gzip');
       expect([small.headers['content-encoding'], String(small.body)]).toEqual([undefined, '{"text":"warm"}']);
       const plain = await raw('/large', 'identity');

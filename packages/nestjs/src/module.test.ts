@@ -78,6 +78,8 @@ describe('WarmpathModule', () => {
     [{ strikt: true }, "there is no option 'strikt'"],
     [{ strict: 'yes' }, "option 'strict' must be true or false"],
     [{ tenant: 'x-tenant' }, "option 'tenant' must be a function"],
+    [{ timeout: 'soon' }, "option 'timeout' must be a duration above 0"],
+    [{ timeout: 0 }, "option 'timeout' must be a duration above 0"],
     [{ cache: { ttl: -1 } }, "option 'ttl' must be"],
   ])('stops the start for %o', async (options, message) => {
     const start = async (): Promise<unknown> => {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { WarmpathOptions } from '@warmpath/core';
-import { checkOptions, rule } from '@warmpath/core/kernel';
+import { checkOptions, type Duration, type Rules, rule } from '@warmpath/core/kernel';
 
 /** What `WarmpathModule.forRoot()` takes: the options of the runtime, and those of the module. */
 export interface WarmpathModuleOptions extends WarmpathOptions {
@@ -10,20 +10,26 @@ export interface WarmpathModuleOptions extends WarmpathOptions {
    */
   readonly strict?: boolean;
   /**
-   * Whose request it is, read before guards run: from a header, a host name, or what earlier middleware has put on the
-   * request. Default: nobody's.
+   * Whose request it is, read before guards run and not asynchronous. Tenants keep caches and limits apart, so it must come
+   * from something authenticated: what earlier middleware has put on the request, or a header that a proxy of yours sets
+   * and clients cannot. Default: nobody's.
    */
   readonly tenant?: (request: IncomingMessage) => string | undefined;
+  /** How long a request may take; what waits on its behalf gives up then. Default: as long as it likes. */
+  readonly timeout?: Duration;
 }
 
-const rules = { strict: rule.boolean, tenant: rule.function };
+type OwnOptions = Pick<WarmpathModuleOptions, 'strict' | 'tenant' | 'timeout'>;
+
+const rules: Rules<OwnOptions> = { strict: rule.boolean, tenant: rule.function, timeout: rule.positiveDuration };
 
 /** Parts the module's own options from those of the runtime, which checks the latter itself. */
 export function splitOptions(options: WarmpathModuleOptions = {}): {
-  readonly own: Pick<WarmpathModuleOptions, 'strict' | 'tenant'>;
+  readonly own: OwnOptions;
   readonly runtime: WarmpathOptions;
 } {
-  const { strict, tenant, ...runtime } = options;
-  checkOptions<Pick<WarmpathModuleOptions, 'strict' | 'tenant'>>('WarmpathModule', { strict, tenant }, rules);
-  return { own: { strict, tenant }, runtime };
+  const { strict, tenant, timeout, ...runtime } = options;
+  const own = { strict, tenant, timeout };
+  checkOptions<OwnOptions>('WarmpathModule', own, rules);
+  return { own, runtime };
 }

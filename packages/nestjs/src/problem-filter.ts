@@ -14,13 +14,14 @@ interface Replying {
 /**
  * Answers every error over HTTP as a problem document (RFC 9457, `application/problem+json`): an HttpException with its
  * status, a WarmpathError with the one that fits its code, anything else with 500 and no details. What is the server's
- * fault is logged, once. Optional: `app.useGlobalFilters(new ProblemFilter())`.
+ * fault is logged, once. Errors of other transports are thrown on. Optional: `app.useGlobalFilters(new ProblemFilter())`.
  */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
   readonly #logger = new Logger('ProblemFilter');
 
   catch(error: unknown, host: ArgumentsHost): void {
+    if (host.getType() !== 'http') throw error;
     const response = host.switchToHttp().getResponse<ServerResponse & PlatformResponse & Replying>();
     const raw = response.raw ?? response;
     if (raw.destroyed) return; // the client has left, and what it left is no failure of ours

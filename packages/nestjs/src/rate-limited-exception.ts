@@ -11,13 +11,14 @@ export class RateLimitedException extends HttpException {
   /** `Retry-After`, `RateLimit` and `RateLimit-Policy`: set by the module over HTTP, of use elsewhere. */
   readonly headers: Readonly<Record<string, string>>;
 
-  constructor(limiter: Pick<Limiter, 'name' | 'limit' | 'windowMs'>, decision: Refusal) {
+  /** @param policy what the headers call the limit; the limiter's name may be that of a class, which is not the client's business */
+  constructor(limiter: Pick<Limiter, 'name' | 'limit' | 'windowMs'>, decision: Refusal, policy: string = 'default') {
     const { waitMs } = decision;
     const again = Number.isFinite(waitMs) ? { retryAfterMs: Math.ceil(waitMs) } : {};
     super({ statusCode: 429, error: 'Too Many Requests', message: sentence(limiter, waitMs), ...again }, 429);
     this.limiter = limiter.name;
     this.decision = decision;
-    this.headers = rateLimitHeaders(limiter, decision);
+    this.headers = rateLimitHeaders({ ...limiter, name: policy }, decision);
   }
 }
 

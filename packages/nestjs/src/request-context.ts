@@ -1,9 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { runInContext } from '@warmpath/core/kernel';
-import { type Limiter, rateLimitHeaders } from '@warmpath/core/limiter';
+import { type Clock, runInContext, tenantFrom } from '@warmpath/core/kernel';
 import { responseSignal } from '@warmpath/core/streaming';
-import type { Refusal } from './rate-limited-exception.js';
 
 export type TenantOf = (request: IncomingMessage) => string | undefined;
 
@@ -13,17 +11,23 @@ export type RawMiddleware = (req: IncomingMessage, res: ServerResponse, next: (e
 const responses = new AsyncLocalStorage<ServerResponse>();
 const refusals = new WeakMap<ServerResponse, Readonly<Record<string, string>>>();
 
-/** Gives each request its CallContext: its tenant, and a signal that is aborted when the client leaves. */
-export function requestContext(tenantOf: TenantOf | undefined): RawMiddleware {
+/** Gives each request its CallContext: its tenant, its deadline, and a signal that is aborted when the client leaves. */
+export function requestContext(options: {
+  readonly tenantOf: TenantOf | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly clock: Clock;
+}): RawMiddleware {
+  const { tenantOf, timeoutMs, clock } = options;
   return function warmpathContext(req, res, next) {
     let tenant: string | undefined;
     try {
-      tenant = tenantOf?.(req);
+      tenant = tenantFrom('WarmpathModule', tenantOf?.(req));
     } catch (error) {
       next(error);
       return;
     }
-    responses.run(res, () => runInContext({ tenant, signal: responseSignal(res) }, next));
+    const deadline = timeoutMs === undefined ? undefined : clock.now() + timeoutMs;
+    responses.run(res, () => runInContext({ tenant, deadline, signal: responseSignal(res) }, next));
   };
 }
 
@@ -31,11 +35,11 @@ export function requestContext(tenantOf: TenantOf | undefined): RawMiddleware {
  * Has the headers of a refusal sent if the request is answered with it: only an answer with status 429 carries them, so a
  * refusal that a fallback has mended leaves no trace, and whichever filter of the app answers needs to know nothing.
  */
-export function announceRefusal(limiter: Limiter, decision: Refusal): void {
+export function announceRefusal(headers: Readonly<Record<string, string>>): void {
   const response = responses.getStore();
   if (!response || response.headersSent) return;
   if (!refusals.has(response)) sendWithRefusal(response);
-  refusals.set(response, rateLimitHeaders(limiter, decision));
+  refusals.set(response, headers);
 }
 
 function sendWithRefusal(response: ServerResponse): void {

@@ -3,11 +3,12 @@ import {
   type CallHandler,
   type ExecutionContext,
   Injectable,
+  Logger,
   type NestInterceptor,
   ServiceUnavailableException,
 } from '@nestjs/common';
 import { checkOptions, type Duration, joinSignals, rule, untilAborted, WarmpathError } from '@warmpath/core/kernel';
-import { respondWithEvents, responseSignal, type SseEvent } from '@warmpath/core/streaming';
+import { closeSource, encodeSse, respondWithEvents, responseSignal, type SseEvent } from '@warmpath/core/streaming';
 import { Observable } from 'rxjs';
 import { rawRequest, rawResponse, seal, takeOver } from './http-response.js';
 import { readHandled } from './observable-chunks.js';
@@ -25,7 +26,8 @@ export interface StreamOptions {
 /**
  * Sends what a handler returns piece by piece as server-sent events: the chunks of an AsyncIterable, or the values of an
  * Observable that does not complete with its first. Anything else passes as it is, and so do byte streams and `@Sse()`.
- * Headers wait for the first chunk, so a failure before it keeps its HTTP status; one after it is an event named `error`.
+ * Headers wait for the first chunk, so a failure before it keeps its HTTP status; one after it is an event named `error`,
+ * and is logged.
  * A client that leaves ends the source, and aborts the signal of the call's context. The status is the route's own: a POST
  * answers 201 unless `@HttpCode(200)` says otherwise.
  */
@@ -35,6 +37,7 @@ export class StreamInterceptor implements NestInterceptor, BeforeApplicationShut
   readonly #heartbeat: { readonly heartbeat?: Duration };
   readonly #maxPending: number;
   readonly #open = new Set<AbortController>();
+  readonly #logger = new Logger('StreamInterceptor');
 
   /** @throws WarmpathError `WP_BAD_OPTION` */
   constructor(options: StreamOptions = {}) {
@@ -79,11 +82,13 @@ export class StreamInterceptor implements NestInterceptor, BeforeApplicationShut
     const source = chunks[Symbol.asyncIterator]();
     const ended = joinSignals(gone, closing.signal);
     try {
-      const first = await untilAborted(source.next(), ended);
+      const first = this.#asEvent(await untilAborted(source.next(), ended));
+      if (!first.done) encodeSse(first.value); // what cannot be sent has to show while there is still a status to choose
       const events = this.#events(first, source, ended);
-      await respondWithEvents(takeOver(context), events, this.#heartbeat);
+      const end = await respondWithEvents(takeOver(context), events, this.#heartbeat);
+      if (end.outcome === 'failed' && !closing.signal.aborted) this.#logger.error(end.error);
     } catch (error) {
-      leave(source);
+      closeSource(source);
       if (closing.signal.aborted) throw new ServiceUnavailableException('The server is shutting down.');
       if (!gone.aborted) throw error;
       takeOver(context); // nobody is left to answer
@@ -94,17 +99,21 @@ export class StreamInterceptor implements NestInterceptor, BeforeApplicationShut
   }
 
   async *#events(
-    first: IteratorResult<unknown>,
+    first: IteratorResult<SseEvent>,
     source: AsyncIterator<unknown>,
     ended: AbortSignal | undefined,
   ): AsyncGenerator<SseEvent> {
     try {
-      for (let next = first; !next.done; next = await untilAborted(source.next(), ended)) {
-        yield this.#toEvent(next.value);
+      for (let next = first; !next.done; next = this.#asEvent(await untilAborted(source.next(), ended))) {
+        yield next.value;
       }
     } finally {
-      leave(source);
+      closeSource(source);
     }
+  }
+
+  #asEvent(next: IteratorResult<unknown>): IteratorResult<SseEvent> {
+    return next.done ? next : { done: false, value: this.#toEvent(next.value) };
   }
 }
 
@@ -116,13 +125,4 @@ function isOurs(context: ExecutionContext): boolean {
 
 function closed(): WarmpathError {
   return new WarmpathError('WP_CLOSED', 'The server is shutting down.');
-}
-
-/** Ends a source early; one that waits for something ends when that has come or its own signal is aborted. */
-function leave(source: AsyncIterator<unknown>): void {
-  try {
-    void source.return?.()?.then(undefined, () => {}); // nobody is left to tell
-  } catch {
-    // a return() that throws at once instead of rejecting
-  }
 }

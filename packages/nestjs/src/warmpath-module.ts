@@ -11,6 +11,7 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService } from '@nestjs/core';
 import { createWarmpath, type Warmpath } from '@warmpath/core';
+import { durationMs } from '@warmpath/core/kernel';
 import { splitOptions, type WarmpathModuleOptions } from './options.js';
 import { sweepProviders } from './provider-sweep.js';
 import { requestContext } from './request-context.js';
@@ -80,7 +81,10 @@ export class WarmpathModule
   }
 
   configure(consumer: MiddlewareConsumer): void {
-    consumer.apply(requestContext(this.#own.tenant)).forRoutes('{*path}');
+    const { tenant, timeout } = this.#own;
+    const timeoutMs = timeout === undefined ? undefined : durationMs(timeout);
+    const context = requestContext({ tenantOf: tenant, timeoutMs, clock: this.#runtime.clock });
+    consumer.apply(context).forRoutes('{*path}');
   }
 
   onModuleInit(): void {

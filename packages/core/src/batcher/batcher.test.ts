@@ -281,41 +281,65 @@ describe('leaving', () => {
 });
 
 describe('whose work a batch is', () => {
-  const tenantsOf = async (tenants: (string | undefined)[]) => {
+  /** Loads one item for each tenant; what each batch ran as, and its items. */
+  const batchesOf = async (tenants: (string | undefined)[], options: BatcherOptions<number> = {}) => {
     const seen: unknown[] = [];
-    const { batcher, clock } = setUp(async (items: readonly number[]) => {
-      seen.push(currentContext()?.tenant);
+    const clock = createFakeClock();
+    const run = async (items: readonly number[]) => {
+      const { tenant, attributes } = currentContext() ?? {};
+      seen.push([tenant, [...items], attributes]);
       return [...items];
-    });
+    };
+    const batcher = createBatcher(run, { clock, ...options });
     const loads = tenants.map((tenant, item) =>
-      tenant === undefined ? batcher.load(item) : runInContext({ tenant }, () => batcher.load(item)),
+      tenant === undefined
+        ? batcher.load(item)
+        : runInContext({ tenant, attributes: { user: item } }, () => batcher.load(item)),
     );
     await clock.advance(50);
-    await Promise.all(loads);
+    expect(await Promise.all(loads)).toEqual(tenants.map((_, item) => item));
+    expect(clock.pending).toBe(0);
     return seen;
   };
 
-  it('is the tenant’s that all of its items have', async () => {
-    expect(await tenantsOf(['acme', 'acme'])).toEqual(['acme']);
+  it('is one tenant’s: the items of two never travel together, and nobody’s attributes come along', async () => {
+    expect(await batchesOf(['acme', 'globex', 'acme', undefined])).toEqual([
+      ['acme', [0, 2], {}],
+      ['globex', [1], {}],
+      [undefined, [3], {}],
+    ]);
   });
 
-  it('is nobody’s where its items come from several, so that no cache inside keeps one’s for another', async () => {
-    expect(await tenantsOf(['acme', 'globex'])).toEqual([undefined]);
-    expect(await tenantsOf(['acme', undefined])).toEqual([undefined]);
-    expect(await tenantsOf([undefined, 'acme'])).toEqual([undefined]);
-    const full = createBatcher(
-      async (items: readonly number[]) => items.map(() => currentContext()?.tenant ?? 'none'),
-      {
-        maxItems: 2,
-        clock: createFakeClock(),
-      },
-    );
-    const loads = ['acme', 'globex'].map((tenant) => runInContext({ tenant }, () => full.load(1)));
-    expect(await Promise.all(loads)).toEqual(['none', 'none']);
+  it('is nobody’s where the scope is shared, whoever opened or filled it', async () => {
+    const shared = { scope: 'shared' as const };
+    expect(await batchesOf(['acme', 'globex', 'acme'], shared)).toEqual([[undefined, [0, 1, 2], {}]]);
+    expect(await batchesOf(['acme', 'acme'], { ...shared, maxItems: 2 })).toEqual([[undefined, [0, 1], {}]]);
+  });
+
+  it('keeps apart what the caller says may not travel together', async () => {
+    expect(await batchesOf([undefined, undefined, undefined], { apart: (item) => item % 2 })).toEqual([
+      [undefined, [0, 2], {}],
+      [undefined, [1], {}],
+    ]);
   });
 });
 
 describe('close', () => {
+  it('gives calls under way five seconds, then aborts them and rejects their items', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run);
+    const load = batcher.load(1);
+    load.catch(() => {});
+    const closing = batcher.close();
+    await clock.advance(4_999);
+    expect(calls[0]?.signal.aborted).toBe(false);
+    await clock.advance(1);
+    await closing;
+    expect(calls[0]?.signal.aborted).toBe(true);
+    await expect(load).rejects.toMatchObject({ code: 'WP_CLOSED' });
+    expect(clock.pending).toBe(0);
+  });
+
   it('sends what is waiting, waits for it, and refuses what comes later', async () => {
     const { run, calls } = held();
     const { batcher, clock } = setUp(run, { name: 'embed' });

@@ -1,1 +1,8 @@
-export { type Batcher, type BatcherEvent, type BatcherOptions, type BatchFunction, createBatcher } from './batcher.js';
+export {
+  type Batcher,
+  type BatcherEvent,
+  type BatcherOptions,
+  type BatchFunction,
+  batcherRules,
+  createBatcher,
+} from './batcher.js';

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { runInContext } from '../kernel/index.js';
+import { currentContext, runInContext } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
 import { type CacheEvent, type CacheOptions, type Computation, createCache } from './index.js';
 
@@ -52,6 +52,44 @@ describe('one computation for all who ask', () => {
     expect(cache.peek('key')).toBeUndefined();
     await expect(cache.getOrSet('key', () => 'better')).resolves.toBe('better');
     expect(log).toEqual(['cache.miss', 'cache.failed', 'cache.miss', 'cache.computed']);
+  });
+
+  it('gives the first caller what later ones will get: data, in a copy of its own', async () => {
+    class User {
+      name = 'Ada';
+    }
+    const { cache } = setUp();
+    const made = new User();
+    const first = await cache.getOrSet('key', () => made);
+    const second = await cache.getOrSet('key', () => made);
+    expect(first).not.toBe(made);
+    expect([first instanceof User, second instanceof User]).toEqual([false, false]);
+    expect([first, second]).toEqual([{ name: 'Ada' }, { name: 'Ada' }]);
+  });
+
+  it('runs as the tenant whose entry it is, with nothing of the caller who happened to come first', async () => {
+    const seen = (): unknown => [currentContext()?.tenant, currentContext()?.attributes];
+    const mine = setUp().cache;
+    const shared = setUp({ scope: 'shared' }).cache;
+    await runInContext({ tenant: 'acme', attributes: { user: 'alice' } }, async () => {
+      expect(await mine.getOrSet('key', seen)).toEqual(['acme', {}]);
+      expect(await mine.getOrSet('key', seen, { tenant: 'globex' })).toEqual(['globex', {}]);
+      expect(await shared.getOrSet('key', seen)).toEqual([undefined, {}]);
+      // So a shared entry cannot be made of what one tenant alone may see.
+      const secret = setUp({ scope: 'tenant' }).cache;
+      const leak = shared.getOrSet('other', () => secret.getOrSet('key', () => 'secret of acme'));
+      await expect(leak).rejects.toMatchObject({ code: 'WP_TENANT_REQUIRED' });
+    });
+  });
+
+  it('goes on when a listener throws', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const onEvent = (): never => {
+      throw new Error('full disk');
+    };
+    expect(await setUp({ onEvent }).cache.getOrSet('key', () => 1)).toBe(1);
+    expect(warned).toHaveBeenCalledTimes(1);
+    warned.mockRestore();
   });
 
   it('passes on what a computation throws before it gives a promise', async () => {

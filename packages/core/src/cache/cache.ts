@@ -28,6 +28,8 @@ export function createCache(options: CacheOptions): Cache {
 /** What one call comes down to: the entry it means, and how long that lives. */
 interface Lookup {
   readonly id: string;
+  /** Whose entry it is: the computation runs for nobody else, so that nothing of a caller's own gets into what others see. */
+  readonly tenant: string | undefined;
   readonly ttlMs: number;
 }
 
@@ -144,8 +146,9 @@ class TieredCache implements Cache {
   #lookup(kind: 'value' | 'stream', key: unknown, call: CacheCall): Lookup {
     const { name, scope, ttlMs } = this.#options;
     const tenant = scope === 'shared' ? undefined : (call.tenant ?? currentContext()?.tenant);
-    if (scope === 'tenant' && tenant === undefined) throw tenantRequired(name);
+    if (scope === 'tenant' && !tenant) throw tenantRequired(name);
     return {
+      tenant,
       id: `${name}:${digestKey([kind, tenant, key])}`,
       ttlMs: call.ttl === undefined ? ttlMs : durationMs(call.ttl),
     };
@@ -185,8 +188,10 @@ class TieredCache implements Cache {
     signal.throwIfAborted(); // everybody left while the store was asked
     const began = this.#began(lookup.id);
     try {
-      const own = await runShared(signal, () => compute({ signal }));
-      return { own, kept: this.#keep(lookup, own, began, isVoid()), level: 'computed', ageMs: 0 };
+      const computed = await runShared(signal, lookup.tenant, () => compute({ signal }));
+      const kept = this.#keep(lookup, computed, began, isVoid());
+      // What a hit will give later: data that does not survive being kept shows at the first call, not at the second.
+      return { own: keepable(kept)?.copy ?? kept, kept, level: 'computed', ageMs: 0 };
     } catch (error) {
       if (signal.aborted) this.#reportUnstored(lookup.id, 'abandoned');
       else this.#reportFailure(lookup.id, began, error);
@@ -214,28 +219,33 @@ class TieredCache implements Cache {
     };
     const stream = runShared(
       controller.signal,
+      lookup.tenant,
       () =>
-        new SharedStream<C>(load(this), {
-          onEnd: (chunks) => {
-            unlink();
-            if (began === undefined) return; // it came from the store
-            try {
-              if (isComplete(chunks)) this.#keep(lookup, chunks, began, stream.voided);
-              else this.#reportUnstored(id, 'incomplete');
-            } catch (error) {
-              this.#reportFailure(id, began, error); // isComplete itself failed: the readers have their stream
-            }
+        new SharedStream<C>(
+          load(this),
+          {
+            onEnd: (chunks) => {
+              unlink();
+              if (began === undefined) return; // it came from the store
+              try {
+                if (isComplete(chunks)) this.#keep(lookup, chunks, began, stream.voided);
+                else this.#reportUnstored(id, 'incomplete');
+              } catch (error) {
+                this.#reportFailure(id, began, error); // isComplete itself failed: the readers have their stream
+              }
+            },
+            onFail: (error) => {
+              unlink();
+              this.#reportFailure(id, began ?? this.#options.clock.now(), error);
+            },
+            onAbandoned: () => {
+              unlink();
+              if (began !== undefined) this.#reportUnstored(id, 'abandoned');
+            },
+            abort: (reason) => controller.abort(reason),
           },
-          onFail: (error) => {
-            unlink();
-            this.#reportFailure(id, began ?? this.#options.clock.now(), error);
-          },
-          onAbandoned: () => {
-            unlink();
-            if (began !== undefined) this.#reportUnstored(id, 'abandoned');
-          },
-          abort: (reason) => controller.abort(reason),
-        }),
+          this.#options.clock,
+        ),
     );
     const opened = stored.then((entry): Source => {
       return entry ? { level: 'store', ageMs: this.#age(entry) } : { level: 'computed', ageMs: 0 };

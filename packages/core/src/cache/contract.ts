@@ -38,14 +38,17 @@ export interface CachedStream<C> {
 }
 
 /**
- * Values by key, computed at most once at a time. A key is any data (see `canonicalKey`); each caller gets a value of
- * its own, so that changing it changes nobody else's.
+ * Values by key, computed at most once at a time. A key is any data (see `canonicalKey`). Values are data too: each caller
+ * gets a structured clone of its own, so that changing it changes nobody else's, and class instances come back as plain
+ * objects, at the first call as at every later one. What has no clone (a function, an open handle) is handed to those who
+ * wait for it as it is and not kept.
  */
 export interface Cache {
   readonly name: string;
   /**
    * The cached value, or the outcome of `compute`, which runs once however many ask meanwhile. Its error goes to all who
-   * wait and is not kept. null, undefined, 0, '' and false are values like any other.
+   * wait and is not kept. null, undefined, 0, '' and false are values like any other. It runs as the tenant whose entry it
+   * is and knows nothing else of the caller who came first; asking for its own key inside it would wait for itself.
    * @throws WarmpathError `WP_BAD_KEY`, `WP_TENANT_REQUIRED`; the computation's error; the reason of the caller's signal
    */
   getOrSet<V>(key: unknown, compute: (computation: Computation) => V | Promise<V>, call?: CacheCall): Promise<V>;
@@ -66,7 +69,10 @@ export interface Cache {
     produce: (computation: Computation) => AsyncIterable<C>,
     call?: StreamCall<C>,
   ): Promise<CachedStream<C>>;
-  /** Forgets a value in both tiers; a computation that is under way is not kept either. */
+  /**
+   * Forgets a value: in memory at once, in the store when it answers. A computation that is under way is not kept either. A
+   * store that fails or is late keeps its entry up to the ttl, which is an event (`cache.store-failed`).
+   */
   delete(key: unknown, call?: CacheCall): Promise<void>;
   /** Waits for writes to the store that are under way: at most one store deadline. */
   close(): Promise<void>;

@@ -9,6 +9,6 @@ export type {
   StreamCall,
 } from './contract.js';
 export type { CacheEvent } from './events.js';
-export type { CacheOptions } from './options.js';
+export { type CacheOptions, cacheRules } from './options.js';
 export type { CacheStore, StoredEntry } from './store.js';
 export { type KeyvLike, keyvStore } from './stores/keyv.js';

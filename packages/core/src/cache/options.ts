@@ -6,6 +6,7 @@ import {
   durationMs,
   type Rules,
   rule,
+  safeListener,
   systemClock,
 } from '../kernel/index.js';
 import type { CacheEvent } from './events.js';
@@ -31,11 +32,18 @@ export interface CacheOptions {
   readonly onEvent?: (event: CacheEvent) => void;
 }
 
-const rules: Rules<CacheOptions> = {
+const storeRule = rule.withMethods('a store with a name, such as keyvStore(...)', 'get', 'set', 'delete');
+
+/** A Map or a bare Keyv has the methods too, but keeps no entries of ours. */
+function isStore(value: unknown): boolean {
+  return storeRule.allows(value) && rule.text.allows((value as CacheStore).name);
+}
+
+export const cacheRules: Rules<CacheOptions> = {
   name: rule.required(rule.text),
   ttl: rule.positiveDuration,
   maxEntries: rule.integer(1),
-  store: rule.withMethods('a store', 'get', 'set', 'delete'),
+  store: { text: storeRule.text, allows: isStore },
   storeTimeout: rule.positiveDuration,
   scope: rule.oneOf('caller', 'tenant', 'shared'),
   clock: ambientRules.clock,
@@ -55,7 +63,7 @@ export interface ResolvedCacheOptions {
 }
 
 export function resolveOptions(options: CacheOptions): ResolvedCacheOptions {
-  checkOptions('createCache()', options, rules);
+  checkOptions('createCache()', options, cacheRules);
   const { name, ttl = '5m', maxEntries = 10_000, store, storeTimeout = '50ms' } = options;
   const { scope = 'caller', clock = systemClock, onEvent } = options;
   return {
@@ -66,6 +74,6 @@ export function resolveOptions(options: CacheOptions): ResolvedCacheOptions {
     storeTimeoutMs: durationMs(storeTimeout),
     scope,
     clock,
-    onEvent,
+    onEvent: safeListener(onEvent),
   };
 }

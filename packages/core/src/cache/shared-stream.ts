@@ -1,7 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { abortReason, untilAborted, WarmpathError } from '../kernel/index.js';
+import { abortReason, type Clock, deadlineError, untilAborted, WarmpathError } from '../kernel/index.js';
 import type { Voided } from './flight.js';
 import { keepable } from './isolation.js';
+
+/** How long a reader may leave its stream alone before it counts as gone, and the source with it if it was the last. */
+const longestIdleMs = 5 * 60_000;
 
 /** The longest stream that is shared, in chunks; past it the stream fails for its readers rather than fill the memory. */
 const mostChunks = 100_000;
@@ -27,6 +30,7 @@ export class SharedStream<C> {
   readonly #log: C[] = [];
   readonly #source: AsyncIterator<C>;
   readonly #owner: StreamOwner<C>;
+  readonly #clock: Clock;
   // A generator runs in the context of whoever asks for its next chunk; this one stays in the context it was begun in.
   readonly #inContext = AsyncLocalStorage.snapshot();
   #state: 'open' | 'ended' | 'failed' = 'open';
@@ -34,43 +38,68 @@ export class SharedStream<C> {
   #pull: Promise<void> | undefined;
   #readers = 0;
 
-  constructor(source: AsyncIterable<C>, owner: StreamOwner<C>) {
+  constructor(source: AsyncIterable<C>, owner: StreamOwner<C>, clock: Clock) {
     this.#source = source[Symbol.asyncIterator]();
     this.#owner = owner;
+    this.#clock = clock;
   }
 
   /**
-   * One reader from the first chunk on. It counts as present until it ends, is returned, or its signal is aborted.
+   * One reader from the first chunk on. It counts as present until it ends, is returned, its signal is aborted, or it has
+   * not asked for a chunk for five minutes.
    * @param onLeave it is no longer present: called once
    */
   read(signal: AbortSignal | undefined, onLeave?: () => void): AsyncIterableIterator<C> {
     let position = 0;
     let present = true;
+    let idle: Error | undefined;
+    let isWaiting = false;
+    let askedAt = this.#clock.now();
     this.#readers++;
     const leave = (reason: unknown): void => {
       if (!present) return;
       present = false;
+      idleTimer.cancel();
       signal?.removeEventListener('abort', onAbort);
       onLeave?.();
       this.#leave(reason);
     };
     const onAbort = (): void => leave(signal?.reason);
+    // One timer looks again rather than one for each chunk.
+    const lookAgain = (): void => {
+      const idleMs = isWaiting ? 0 : this.#clock.now() - askedAt;
+      if (idleMs < longestIdleMs) {
+        idleTimer = this.#clock.schedule(longestIdleMs - idleMs, lookAgain, { background: true });
+        return;
+      }
+      idle = deadlineError('The reader of a shared stream', longestIdleMs);
+      leave(idle);
+    };
+    let idleTimer = this.#clock.schedule(longestIdleMs, lookAgain, { background: true });
     if (signal?.aborted) onAbort();
     else signal?.addEventListener('abort', onAbort, { once: true });
 
     return {
       next: async () => {
         if (signal?.aborted) throw abortReason(signal);
+        askedAt = this.#clock.now();
         while (present) {
           if (position < this.#log.length) return { done: false, value: ownCopy(this.#log[position++] as C) };
           if (this.#state === 'open') {
             this.#pull ??= this.#pullOne();
-            await untilAborted(this.#pull, signal);
+            isWaiting = true;
+            try {
+              await untilAborted(this.#pull, signal);
+            } finally {
+              isWaiting = false;
+              askedAt = this.#clock.now();
+            }
             continue;
           }
           leave(undefined);
           if (this.#state === 'failed') throw this.#error;
         }
+        if (idle) throw idle;
         return { done: true, value: undefined };
       },
       return: async () => {

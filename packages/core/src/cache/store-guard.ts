@@ -8,7 +8,7 @@ import type { StoredEntry } from './store.js';
  */
 export class StoreGuard {
   readonly #options: ResolvedCacheOptions;
-  /** The writes under way by key: none is older than one store deadline. */
+  /** The writes that are waited for, by key: none is older than one store deadline. */
   readonly #writes = new Map<string, Promise<unknown>>();
   /** The keys being deleted, each with how many deletions are under way. */
   readonly #deletions = new Map<string, number>();
@@ -19,14 +19,17 @@ export class StoreGuard {
 
   async get(key: string): Promise<StoredEntry | undefined> {
     if (this.#deletions.has(key)) return undefined; // what is there may be what is being deleted
-    const entry = await this.#attempt('get', (store) => store.get(key));
+    const entry = await this.#attempt('get', key, (store) => store.get(key));
     return entry && entry.expiresAt > this.#options.clock.wall() ? entry : undefined;
   }
 
   set(key: string, entry: StoredEntry): void {
     const ttlMs = entry.expiresAt - this.#options.clock.wall();
     if (ttlMs <= 0) return;
-    const write = Promise.all([this.#writes.get(key), this.#attempt('set', (store) => store.set(key, entry, ttlMs))]);
+    const write = Promise.all([
+      this.#writes.get(key),
+      this.#attempt('set', key, (store) => store.set(key, entry, ttlMs)),
+    ]);
     this.#writes.set(key, write);
     void write.then(() => {
       if (this.#writes.get(key) === write) this.#writes.delete(key);
@@ -37,7 +40,7 @@ export class StoreGuard {
   async delete(key: string): Promise<void> {
     this.#deletions.set(key, (this.#deletions.get(key) ?? 0) + 1);
     await this.#writes.get(key);
-    await this.#attempt('delete', (store) => store.delete(key));
+    await this.#attempt('delete', key, (store) => store.delete(key));
     const others = (this.#deletions.get(key) ?? 1) - 1;
     if (others > 0) this.#deletions.set(key, others);
     else this.#deletions.delete(key);
@@ -50,6 +53,7 @@ export class StoreGuard {
 
   #attempt<T>(
     operation: 'get' | 'set' | 'delete',
+    key: string,
     call: (store: NonNullable<ResolvedCacheOptions['store']>) => Promise<T>,
   ): Promise<T | undefined> {
     const { store, storeTimeoutMs, clock, name, onEvent } = this.#options;
@@ -71,6 +75,8 @@ export class StoreGuard {
       // A store that throws at once, or answers at once, is as good as one that does so later.
       new Promise<T>((settle) => settle(call(store))).then(
         (value) => {
+          // Too late to know whether it is still wanted: its key may have been deleted meanwhile.
+          if (over && operation === 'set') void this.delete(key);
           over = true;
           timer.cancel();
           resolve(value);

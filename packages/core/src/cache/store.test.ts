@@ -313,6 +313,19 @@ describe('invalidation with a store', () => {
     expect([...inner.entries.values()].map(({ value }) => value)).toEqual(['pushes the first one out']);
   });
 
+  it('is not undone by a write that lands long after its own deadline', async () => {
+    const { cache, clock, inner, store } = setUp();
+    store.trouble(120, 'set');
+    await cache.getOrSet('key', () => 'old');
+    await clock.advance(50); // nobody waits for the write any more
+    const deletion = cache.delete('key');
+    await clock.advance(0);
+    await deletion;
+    store.trouble(undefined, 'set');
+    await clock.advance(100);
+    expect(inner.entries.size).toBe(0);
+  });
+
   it('during a computation writes nothing to the store', async () => {
     const { cache, clock, inner } = setUp();
     const { promise, resolve } = Promise.withResolvers<string>();
@@ -335,7 +348,7 @@ describe('no read after an acknowledged deletion', () => {
       fc.record({
         do: fc.constant('trouble' as const),
         operation: fc.constantFrom('get' as const, 'set' as const, 'delete' as const),
-        ms: fc.nat(45),
+        ms: fc.nat(120), // past the deadline of 50 ms, too
       }),
       fc.record({ do: fc.constant('advance' as const), ms: fc.nat(40) }),
     );

@@ -161,7 +161,7 @@ describe('one source for all who read', () => {
     await reader.return?.();
   });
 
-  it('runs in the context of the caller who began it, without that caller’s signal and deadline', async () => {
+  it('runs as the tenant whose stream it is, without the first caller’s signal, deadline and attributes', async () => {
     const { cache } = setUp();
     const request = new AbortController();
     const seen: unknown[] = [];
@@ -326,6 +326,44 @@ describe('leaving a stream', () => {
     await clock.settle();
     expect(await drain(cache.stream('key', letters))).toEqual(['a', 'b', 'c']);
     expect(log).toEqual(['cache.miss', 'cache.unstored abandoned', 'cache.miss', 'cache.computed', 'cache.hit memory']);
+  });
+
+  it('is what a reader does that asks for nothing for five minutes: the source is closed, and it learns so', async () => {
+    const { cache, clock } = setUp();
+    const { produce, seen, give } = tap<string>();
+    const { chunks } = await cache.stream('key', produce);
+    const reader = chunks[Symbol.asyncIterator]();
+    give('one', 'two');
+    await clock.advance(4 * 60_000);
+    expect(await reader.next()).toEqual({ done: false, value: 'one' });
+    await clock.advance(5 * 60_000 - 1);
+    expect(seen.closed).toBe(0);
+    await clock.advance(1);
+    expect([seen.closed, seen.signal?.aborted]).toEqual([1, true]);
+    await expect(reader.next()).rejects.toMatchObject({ code: 'WP_DEADLINE' });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('is not what a reader does that waits for a slow source, however long', async () => {
+    const { cache, clock } = setUp();
+    const { produce, seen, give } = tap<string>();
+    const { chunks } = await cache.stream('key', produce);
+    const next = chunks[Symbol.asyncIterator]().next();
+    await clock.advance(60 * 60_000);
+    give('late');
+    expect(await next).toEqual({ done: false, value: 'late' });
+    expect(seen.closed).toBe(0);
+  });
+
+  it('is what a reader does that never begins', async () => {
+    const { cache, clock } = setUp();
+    const { produce, seen } = tap<string>();
+    await cache.stream('key', produce);
+    await clock.advance(5 * 60_000);
+    expect(clock.pending).toBe(0);
+    const again = tap<string>();
+    const { level } = await cache.stream('key', again.produce);
+    expect([level, seen.begun]).toEqual(['computed', 0]);
   });
 
   it('begins nothing for a reader who has left before asking', async () => {

@@ -23,10 +23,11 @@ export interface HttpPoolOptions {
   /** How long the opening of a socket may take, 0 for no limit. Default `'10s'`. */
   readonly connectTimeout?: Duration;
   /**
-   * How long the headers of an answer may take, and the pause between two pieces of its body, 0 for no limit. Default 0:
-   * the caller's signal decides. undici's own 300 s end a slow answer of a model that is still at work.
+   * How long the headers of an answer may take, 0 for no limit. Default 0: the caller's signal decides. undici's own 300 s
+   * end a slow answer of a model that is still at work.
    */
   readonly headersTimeout?: Duration;
+  /** The longest pause between two pieces of a body, 0 for no limit. Default `'2m'`: a body that has begun and stops is dead. */
   readonly bodyTimeout?: Duration;
 }
 
@@ -61,15 +62,14 @@ const closingMs = 5_000;
 const mostOrigins = 100;
 
 /**
- * Sockets that stay open between requests, bounded per origin, behind the standard `fetch`. HTTP/2 is used where a TLS
- * server offers it. Its `fetch` rejects as the standard says (a TypeError when the server cannot be reached, the
+ * Sockets that stay open between requests, bounded per origin, behind the standard `fetch`. Its `fetch` rejects as the standard says (a TypeError when the server cannot be reached, the
  * signal's reason), and with `WP_CLOSED` after `close`.
  * @throws WarmpathError `WP_BAD_OPTION` for a bad option
  */
 export function createHttpPool(options?: HttpPoolOptions): HttpPool {
   checkOptions('createHttpPool()', options, rules);
   const { name = 'http', connections = 16, keepAlive = '30s', connectTimeout = '10s' } = options ?? {};
-  const { headersTimeout = 0, bodyTimeout = 0 } = options ?? {};
+  const { headersTimeout = 0, bodyTimeout = '2m' } = options ?? {};
   const meter = meterReuse();
   const agent = new Agent({
     connections,

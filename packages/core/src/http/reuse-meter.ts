@@ -12,7 +12,7 @@ export interface ReuseMeter {
 
 /**
  * undici's channels report for the whole process, and its own statistics count no idle sockets. So each pool opens its
- * sockets itself, and a request counts for the pool whose socket it is sent on. Works for HTTP/1.1 and HTTP/2.
+ * sockets itself, and a request counts for the pool whose socket it is sent on.
  */
 export function meterReuse(): ReuseMeter {
   const sockets = new WeakSet<object>();

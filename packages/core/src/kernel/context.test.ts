@@ -114,34 +114,27 @@ describe('runInContext', () => {
 });
 
 describe('runShared', () => {
-  it('obeys its own signal alone, and knows who began it', () => {
-    const leaving = new AbortController();
+  it('obeys its own signal and knows its tenant, and nothing of the caller who began it', () => {
     const shared = new AbortController();
-    const ledger = createLedger();
     const context: Partial<CallContext> = {
       tenant: 'acme',
-      signal: leaving.signal,
+      signal: new AbortController().signal,
       deadline: 5,
-      ledger,
-      attributes: { a: 1 },
+      ledger: createLedger(),
+      attributes: { user: 'alice' },
     };
-    runInContext(context, () =>
-      runShared(shared.signal, () => {
-        leaving.abort();
-        expect(inside()).toMatchObject({ tenant: 'acme', deadline: undefined, attributes: { a: 1 } });
-        expect(inside().signal).toBe(shared.signal);
-        expect(inside().ledger).toBe(ledger);
-      }),
-    );
-    runShared(shared.signal, () => expect(inside().ledger).toBeUndefined());
+    runInContext(context, () => {
+      runShared(shared.signal, 'globex', () => {
+        expect(inside()).toEqual({ tenant: 'globex', signal: shared.signal, budget: undefined, attributes: {} });
+      });
+      runShared(shared.signal, undefined, () => expect(inside().tenant).toBeUndefined());
+    });
   });
 
-  it('runs for no tenant, or for another, when told to', () => {
+  it('keeps the budget, which is shared by all calls anyway', () => {
+    const budget: AttemptBudget = { deposit: () => {}, withdraw: () => true };
     const { signal } = new AbortController();
-    runInContext({ tenant: 'acme' }, () => {
-      runShared(signal, () => expect(inside().tenant).toBeUndefined(), {});
-      runShared(signal, () => expect(inside().tenant).toBe('globex'), { tenant: 'globex' });
-    });
+    runInContext({ budget }, () => runShared(signal, undefined, () => expect(inside().budget).toBe(budget)));
   });
 });
 

@@ -42,6 +42,8 @@ export interface CallContext {
   readonly deadline?: number | undefined;
   /** Of the logical call under way; opened by the outermost layer that tries again. */
   readonly ledger?: AttemptLedger | undefined;
+  /** Of a layer that tries again: the attempt that is running, which the first attempt of a layer inside is the same as. */
+  readonly attempt?: { claimed: boolean } | undefined;
   readonly budget?: AttemptBudget | undefined;
   /** For traces: bounded by whoever sets them. */
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
@@ -66,6 +68,7 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
       signal: joinSignals(outer?.signal, context.signal),
       deadline: earlier(outer?.deadline, context.deadline),
       ledger: context.ledger ?? outer?.ledger,
+      attempt: context.attempt ?? outer?.attempt,
       budget: context.budget ?? outer?.budget,
       attributes: { ...outer?.attributes, ...context.attributes },
     },
@@ -74,27 +77,11 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
 }
 
 /**
- * Runs work that several callers wait for: it keeps the tenant, ledger and budget of the caller who began it, but obeys
- * `signal` alone, so that neither that caller's leaving nor that caller's deadline ends it for the others.
- * @param who replaces the tenant, also by none: for work whose callers are not all of one tenant
+ * Runs work that several callers wait for. It is nobody's own: it obeys `signal` alone, has no caller's deadline, ledger or
+ * attributes, and knows only the tenant that all of its callers share; undefined where they share none.
  */
-export function runShared<T>(
-  signal: AbortSignal,
-  work: () => T,
-  who: { readonly tenant?: string | undefined } | undefined = storage.getStore(),
-): T {
-  const outer = storage.getStore();
-  return storage.run(
-    {
-      tenant: who?.tenant,
-      signal,
-      deadline: undefined,
-      ledger: outer?.ledger,
-      budget: outer?.budget,
-      attributes: outer?.attributes ?? {},
-    },
-    work,
-  );
+export function runShared<T>(signal: AbortSignal, tenant: string | undefined, work: () => T): T {
+  return storage.run({ tenant, signal, budget: storage.getStore()?.budget, attributes: {} }, work);
 }
 
 /** Milliseconds until the running call's deadline: Infinity without one, never below 0. */

@@ -10,7 +10,6 @@ export const errorCodes = {
   WP_CLOSED: 'Something was used after it had been closed.',
   WP_OVERLOADED: 'A queue or buffer is at its limit.',
   WP_BATCH_MISMATCH: 'A batch function did not return one result for each item.',
-  WP_ITEM_TOO_LARGE: 'One item alone is over a limit of the batch.',
   WP_NO_BACKEND: 'No backend can take the request.',
   WP_MODEL_REQUEST: 'A model server refused the request or could not be reached.',
   WP_MODEL_RESPONSE: 'A model server answered with something that is not of its protocol.',

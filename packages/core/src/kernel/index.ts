@@ -17,5 +17,7 @@ export {
 export { type Duration, durationMs, parseDuration } from './duration.js';
 export { type ErrorDetails, errorCodes, isWarmpathError, WarmpathError, type WarmpathErrorCode } from './errors.js';
 export { canonicalKey, digestKey } from './key.js';
+export { safeListener } from './listener.js';
 export { answerHeaders, type Problem, problemHeaders, problemOf } from './problem.js';
 export { type Random, seededRandom, systemRandom } from './random.js';
+export { stringFrom, tenantFrom } from './string-from.js';

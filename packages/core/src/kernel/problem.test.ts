@@ -7,7 +7,6 @@ const refusing = (extra: object): Error => Object.assign(new Error('The body is 
 describe('problemOf', () => {
   it.each<[WarmpathErrorCode, number, string]>([
     ['WP_TENANT_REQUIRED', 401, 'Unauthorized'],
-    ['WP_ITEM_TOO_LARGE', 413, 'Content too large'],
     ['WP_MODEL_REQUEST', 502, 'Bad gateway'],
     ['WP_OVERLOADED', 503, 'Service unavailable'],
     ['WP_DEADLINE', 504, 'Gateway timeout'],

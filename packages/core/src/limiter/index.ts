@@ -1,2 +1,9 @@
 export { rateLimitHeaders } from './headers.js';
-export { createLimiter, type Decision, type Limiter, type LimiterEvent, type LimiterOptions } from './limiter.js';
+export {
+  createLimiter,
+  type Decision,
+  type Limiter,
+  type LimiterEvent,
+  type LimiterOptions,
+  limiterRules,
+} from './limiter.js';

@@ -79,8 +79,15 @@ describe('tryTake', () => {
     expect(limiter.tryTake('', 3)).toMatchObject({ reason: 'quota', waitMs: 300 });
   });
 
+  it.each([{}, Promise.resolve('a'), 5, null])(
+    'throws for the key %s, which would give every call a bucket of its own',
+    (key) => {
+      expect(() => setUp().limiter.tryTake(key as string)).toThrow(/option 'key' must be a string, got/);
+    },
+  );
+
   it.each([-1, Number.NaN])('throws for a weight of %s', (weight) => {
-    expect(() => setUp().limiter.tryTake('', weight)).toThrow(RangeError);
+    expect(() => setUp().limiter.tryTake('', weight)).toThrow(/option 'weight' must be a number from 0 up, got/);
   });
 
   it('reports each decision once', () => {

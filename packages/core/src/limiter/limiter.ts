@@ -1,11 +1,13 @@
 import {
   ambientRules,
+  badOption,
   type Clock,
   checkOptions,
   type Duration,
   durationMs,
   type Rules,
   rule,
+  safeListener,
   systemClock,
 } from '../kernel/index.js';
 import { type BucketRate, take } from './bucket.js';
@@ -64,7 +66,7 @@ export interface Limiter {
   tryTake(key?: string, weight?: number): Decision;
 }
 
-const rules: Rules<LimiterOptions> = {
+export const limiterRules: Rules<LimiterOptions> = {
   name: rule.required(rule.text),
   limit: rule.required(rule.positive),
   window: rule.required(rule.positiveDuration),
@@ -76,23 +78,24 @@ const rules: Rules<LimiterOptions> = {
 
 /** A token bucket for each key, in memory. @throws WarmpathError `WP_BAD_OPTION` */
 export function createLimiter(options: LimiterOptions): Limiter {
-  checkOptions('createLimiter()', options, rules);
+  checkOptions('createLimiter()', options, limiterRules);
   const { name, limit, window, burst = limit, maxKeys = 100_000, clock = systemClock, onEvent } = options;
+  const report = safeListener(onEvent);
   const windowMs = durationMs(window);
   const rate: BucketRate = { unitMs: windowMs / limit, burst };
   // Least recently used first: a Map iterates in order of insertion and every take inserts anew.
   const tats = new Map<string, number>();
 
   function tryTake(key = '', weight = 1): Decision {
-    if (!(weight >= 0))
-      throw new RangeError(`${name}.tryTake(): the weight must be a number from 0 up, got ${weight}.`);
+    if (typeof key !== 'string') throw badOption(`${name}.tryTake()`, 'key', 'a string', key);
+    if (!(weight >= 0)) throw badOption(`${name}.tryTake()`, 'weight', 'a number from 0 up', weight);
     const now = clock.now();
     const tat = tats.get(key);
     const answer = take(rate, tat ?? now, weight, now);
     if (answer.ok) remember(key, answer.tat);
     else if (tat !== undefined) remember(key, tat); // to be refused is to be in use
     const decision = toDecision(answer, weight);
-    onEvent?.({
+    report?.({
       type: decision.ok ? 'limiter.allowed' : 'limiter.refused',
       limiter: name,
       weight,

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { runInContext } from '../kernel/index.js';
-import { type FallbackEvent, type FallbackStep, withFallback } from './index.js';
+import { createLedger, runInContext } from '../kernel/index.js';
+import { type FallbackEvent, type FallbackStep, retry, withFallback } from './index.js';
 
 const works = (name: string): FallbackStep<string> => ({ name, run: vi.fn(async () => `from ${name}`) });
 const fails = (name: string): FallbackStep<string> => ({
@@ -27,6 +27,18 @@ describe('withFallback', () => {
       { type: 'fallback.used', name: 'answer', failed: 'b', next: 'c', error: new Error('b failed') },
     ]);
     expect(steps[3]?.run).not.toHaveBeenCalled();
+  });
+
+  it('begins no step once the attempts of the call are spent', async () => {
+    const ledger = createLedger(4);
+    const once = vi.fn(() => Promise.reject(new Error('down')));
+    const step = (name: string): FallbackStep<never> => ({
+      name,
+      run: () => retry(once, { attempts: 2, baseDelay: 0 }),
+    });
+    const outcome = runInContext({ ledger }, () => withFallback(['a', 'b', 'c', 'd'].map(step)));
+    await expect(outcome).rejects.toThrow('down');
+    expect(once).toHaveBeenCalledTimes(4);
   });
 
   it('throws the last error when all have failed', async () => {

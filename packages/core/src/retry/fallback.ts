@@ -3,10 +3,13 @@ import {
   ambientRules,
   badOption,
   checkOptions,
+  createLedger,
   currentContext,
   joinSignals,
   type Rules,
   rule,
+  runInContext,
+  safeListener,
   WarmpathError,
 } from '../kernel/index.js';
 
@@ -41,8 +44,9 @@ const rules: Rules<FallbackOptions> = {
 const stepList = rule.arrayOf(rule.withMethods('a step', 'run'));
 
 /**
- * The outcome of the first step that works; each failure leads to the next step. When all have failed the last error is
- * thrown, the others are in its event trail. A caller who left gets its own reason and no step begins after that.
+ * The outcome of the first step that works; each failure leads to the next step, while the call's ledger has attempts left.
+ * When no step is left the last error is thrown as it came; each one before it is in an event. A caller who left gets its
+ * own reason and no step begins after that.
  * @throws WarmpathError `WP_BAD_OPTION`; `WP_NO_BACKEND` when there is no step
  */
 export async function withFallback<T>(
@@ -53,15 +57,17 @@ export async function withFallback<T>(
   if (!stepList.allows(steps)) throw badOption('withFallback()', 'steps', stepList.text, steps);
   const { name = 'fallback', when = () => true, onEvent } = options;
   const signal = joinSignals(options.signal, currentContext()?.signal);
+  const ledger = currentContext()?.ledger ?? createLedger();
+  const report = safeListener(onEvent);
   for (const [index, step] of steps.entries()) {
     if (signal?.aborted) throw abortReason(signal);
     try {
-      return { value: await step.run({ signal }), step: step.name };
+      return { value: await runInContext({ ledger }, () => step.run({ signal })), step: step.name };
     } catch (error) {
       const next = steps[index + 1];
       if (signal?.aborted) throw abortReason(signal);
-      if (!next || !when(error)) throw error;
-      onEvent?.({ type: 'fallback.used', name, failed: step.name, next: next.name, error });
+      if (!next || !when(error) || ledger.used >= ledger.limit) throw error;
+      report?.({ type: 'fallback.used', name, failed: step.name, next: next.name, error });
     }
   }
   throw new WarmpathError('WP_NO_BACKEND', `'${name}' has no step to run.`, { details: { name } });

@@ -1,6 +1,7 @@
 import {
   abortReason,
   ambientRules,
+  type CallContext,
   type Clock,
   checkOptions,
   createLedger,
@@ -15,6 +16,7 @@ import {
   remainingMs,
   rule,
   runInContext,
+  safeListener,
   systemClock,
   systemRandom,
   untilAborted,
@@ -30,7 +32,10 @@ export interface RetryOptions {
   readonly attempts?: number;
   /** The first step of the exponential backoff, from which the delay is drawn with full jitter. Default 200 ms. */
   readonly baseDelay?: Duration;
-  /** The longest backoff. Default 10 s. */
+  /**
+   * The longest wait before an attempt, a server's Retry-After included; a server that asks for more is left alone, and the
+   * trying ends. Default 10 s.
+   */
   readonly maxDelay?: Duration;
   /** The longest that one attempt may take; its signal is aborted then. Never longer than the call's deadline, the default. */
   readonly timeout?: Duration;
@@ -76,8 +81,9 @@ export const retryRules: Rules<RetryOptions> = {
 
 /**
  * Tries until it works, an error is not worth another attempt, or attempts, time or the call's ledger run out; the last
- * error is thrown as it came. A server's Retry-After is waited for; one that is longer than the call's deadline ends the
- * trying at once. The caller's signal ends everything with its own reason.
+ * error is thrown as it came. A server's Retry-After is waited for; one that is longer than `maxDelay` or the call's
+ * deadline ends the trying at once, so that a fallback can begin. The caller's signal ends everything with its own reason.
+ * One retry inside another does not multiply: the attempts of the outer one are all that both have.
  */
 export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, options: RetryOptions = {}): Promise<T> {
   checkOptions('retry()', options, retryRules);
@@ -87,12 +93,16 @@ export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, optio
   const ledger = currentContext()?.ledger ?? createLedger(attempts);
   const budget = currentContext()?.budget;
   const perAttemptMs = timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout);
+  const maxDelayMs = durationMs(maxDelay);
   const what = `'${name}'`;
+  const outer = currentContext()?.attempt;
+  const report = safeListener(onEvent);
 
   const delayAfter = (error: unknown, number: number): number | undefined => {
     if (signal?.aborted || number >= attempts || !retryable(error) || ledger.used >= ledger.limit) return undefined;
-    const backoffMs = fullJitterMs(number - 1, durationMs(baseDelay), durationMs(maxDelay), random);
-    const delayMs = (retryAfterMs(error) ?? 0) + backoffMs;
+    const askedMs = retryAfterMs(error) ?? 0;
+    if (askedMs > maxDelayMs) return undefined;
+    const delayMs = askedMs + fullJitterMs(number - 1, durationMs(baseDelay), maxDelayMs, random);
     if (delayMs >= remainingMs(clock)) return undefined;
     return budget && !budget.withdraw() ? undefined : delayMs;
   };
@@ -102,21 +112,24 @@ export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, optio
     if (signal?.aborted) throw abortReason(signal);
     const leftMs = remainingMs(clock);
     if (leftMs === 0) throw deadlineError(what, 0);
-    ledger.begin();
+    if (number === 1 && outer && !outer.claimed) outer.claimed = true;
+    else ledger.begin();
+    const running = { claimed: false };
     const began = clock.now();
-    const report = (outcome: RetryEvent['outcome'], rest: Pick<RetryEvent, 'delayMs' | 'error'> = {}): void => {
+    const over = (outcome: RetryEvent['outcome'], rest: Pick<RetryEvent, 'delayMs' | 'error'> = {}): void => {
       const ms = clock.now() - began;
-      ledger.record({ kind: number === 1 ? 'first' : 'retry', target: name, ms, outcome });
-      onEvent?.({ type: 'retry.attempt', name, attempt: number, outcome, ms, ...rest });
+      // What a retry inside has made of this attempt stands in the ledger already.
+      if (!running.claimed) ledger.record({ kind: number === 1 ? 'first' : 'retry', target: name, ms, outcome });
+      report?.({ type: 'retry.attempt', name, attempt: number, outcome, ms, ...rest });
     };
     try {
       const limits = { parents: [signal], timeoutMs: Math.min(perAttemptMs, leftMs), clock, what };
-      const value = await once(attempt, number, limits, ledger);
-      report('ok');
+      const value = await once(attempt, number, limits, { ledger, attempt: running });
+      over('ok');
       return value;
     } catch (error) {
       const delayMs = delayAfter(error, number);
-      report(signal?.aborted ? 'aborted' : 'failed', delayMs === undefined ? { error } : { error, delayMs });
+      over(signal?.aborted ? 'aborted' : 'failed', delayMs === undefined ? { error } : { error, delayMs });
       if (delayMs === undefined) throw signal?.aborted ? abortReason(signal) : error;
       await wait(clock, delayMs, signal);
     }
@@ -128,11 +141,11 @@ async function once<T>(
   attempt: (call: AttemptCall) => Promise<T>,
   number: number,
   limits: Parameters<typeof linkAbort>[0],
-  ledger: ReturnType<typeof createLedger>,
+  context: Pick<CallContext, 'ledger' | 'attempt'>,
 ): Promise<T> {
   const abort = linkAbort(limits);
   try {
-    const work = runInContext({ signal: abort.signal, ledger }, () =>
+    const work = runInContext({ signal: abort.signal, ...context }, () =>
       attempt({ attempt: number, signal: abort.signal }),
     );
     return await untilAborted(work, abort.signal);

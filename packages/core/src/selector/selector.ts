@@ -5,6 +5,7 @@ import {
   type Random,
   type Rules,
   rule,
+  safeListener,
   systemRandom,
   WarmpathError,
 } from '../kernel/index.js';
@@ -82,6 +83,8 @@ export function createSelector<Request>(options: SelectorOptions<Request>): Sele
   const stray = rules.find(({ use }) => !names.includes(use));
   if (stray) throw badOption(where, 'rules', `a list whose 'use' is one of ${names.join(', ')}`, stray.use);
 
+  const report = safeListener(onEvent);
+
   function rank(request: Request): Ranking {
     const feasible = backends.filter(({ when }) => when === undefined || when(request));
     const fast = rules.find(({ use, when }) => feasible.some((backend) => backend.name === use) && when(request));
@@ -91,7 +94,7 @@ export function createSelector<Request>(options: SelectorOptions<Request>): Sele
     );
     const ranking = fast ? [fast.use, ...drawn] : drawn;
     const because = fast?.name ?? 'weights';
-    onEvent?.({ type: 'selector.ranked', selector: name, ranking, because });
+    report?.({ type: 'selector.ranked', selector: name, ranking, because });
     return { backends: ranking, because };
   }
 

@@ -77,7 +77,7 @@ export async function respondWithEvents(
     if (res.req.method === 'HEAD') {
       sendHeaders(res, options);
       res.end();
-      await closeSource(source);
+      closeSource(source);
       return end('complete');
     }
     for (
@@ -99,7 +99,7 @@ export async function respondWithEvents(
     res.end();
     return end('complete');
   } catch (error) {
-    await closeSource(source);
+    closeSource(source);
     if (gone.aborted) return end('aborted');
     if (firstChunkMs === undefined || !res.headersSent) throw error;
     res.end(encodeSse({ event: 'error', data: JSON.stringify(problemOf(error)) }));
@@ -142,8 +142,8 @@ async function writeFlushed(res: ServerResponse, text: string, gone: AbortSignal
   });
 }
 
-/** A source that cannot even be closed has nobody left to tell: its own failure was reported before. */
-async function closeSource(source: AsyncIterator<unknown>): Promise<void> {
+/** Ends a source early. One that cannot even be closed has nobody left to tell: its own failure was reported before. */
+export function closeSource(source: AsyncIterator<unknown>): void {
   try {
     void source.return?.()?.then(undefined, () => {});
   } catch {

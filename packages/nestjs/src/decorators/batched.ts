@@ -1,18 +1,13 @@
-import type { Batcher, BatcherOptions } from '@warmpath/core/batcher';
-import { checkOptions, currentContext, type Rules, rule, runInContext, WarmpathError } from '@warmpath/core/kernel';
+import { type Batcher, type BatcherOptions, batcherRules } from '@warmpath/core/batcher';
+import { checkOptions, type Rules, rule, WarmpathError } from '@warmpath/core/kernel';
 import { applyPolicy } from './apply-policy.js';
 import type { Policy } from './decorated-method.js';
 import { PartsByName } from './parts-by-name.js';
 
 export interface BatchedOptions<Run extends string = string>
-  extends Omit<BatcherOptions, 'name' | 'clock' | 'onEvent'> {
+  extends Omit<BatcherOptions, 'name' | 'apart' | 'clock' | 'onEvent'> {
   /** The public method of the same class that answers many items at once. */
   readonly run: Run;
-  /**
-   * Whose items travel together. `'caller'` (default): those of one tenant. `'shared'`: everybody's, for methods that
-   * treat all tenants alike, such as embedding a text. Items of different instances are never mixed.
-   */
-  readonly scope?: 'caller' | 'shared';
   /** Names the batcher in events and metrics. Default `Class.method`. */
   readonly name?: string;
   /** Reject with `WP_MODULE_MISSING` where there is no WarmpathModule, instead of running the bare method. */
@@ -44,17 +39,15 @@ export interface BatchedDecorator<Run extends string> {
 /** One call on its way into a batch. */
 interface Passenger {
   readonly self: object;
-  readonly tenant: string | undefined;
   readonly item: unknown;
 }
 
+const { name: _name, apart: _apart, clock: _clock, onEvent: _onEvent, ...policyRules } = batcherRules;
 const rules: Rules<BatchedOptions> = {
+  ...policyRules,
   run: rule.required(rule.text),
-  scope: rule.oneOf('caller', 'shared'),
   name: rule.text,
   strict: rule.boolean,
-  maxItems: rule.integer(1),
-  window: rule.duration,
 };
 
 /**
@@ -65,89 +58,42 @@ const rules: Rules<BatchedOptions> = {
  *
  * embedMany(texts: string[]): Promise<(number[] | Error)[]> { ... }
  * ```
+ * Items of different instances never travel together, nor do those of different tenants unless `scope` is `'shared'`.
  * The decorated method's own body runs only where there is no WarmpathModule, and for layers inside this one it does not.
  * @throws WarmpathError `WP_BAD_OPTION`
  */
 export function Batched<Run extends string>(options: BatchedOptions<Run>): BatchedDecorator<Run> {
   checkOptions<BatchedOptions>('@Batched()', options, rules);
-  const { run, scope = 'caller', name, strict = false, ...limits } = options;
+  const { run, name, strict = false, ...limits } = options;
   const batchers = new PartsByName<Batcher<Passenger, unknown>>();
   const policy: Policy = {
     kind: 'Batched',
     strict,
     layer(runtime, { id }) {
       const batcher = batchers.get(runtime, name ?? id, (own) =>
-        runtime.batcher<Passenger, unknown>(
-          own,
-          (passengers, call) => {
-            return runGroups(passengers, scope, (self, items) => callBatchMethod(self, run, own, items, call));
-          },
-          limits,
-        ),
+        runtime.batcher<Passenger, unknown>(own, (passengers, call) => callBatchMethod(run, own, passengers, call), {
+          ...limits,
+          apart: ({ self }) => self,
+        }),
       );
-      return (self, [item]) => batcher.load({ self, tenant: currentContext()?.tenant, item });
+      return (self, [item]) => batcher.load({ self, item });
     },
   };
   return applyPolicy(policy) as BatchedDecorator<Run>;
 }
 
-/** Splits a batch into groups that may travel together, runs them at once and puts the results back into order. */
-async function runGroups(
-  passengers: readonly Passenger[],
-  scope: 'caller' | 'shared',
-  run: (self: object, items: unknown[]) => Promise<readonly unknown[]>,
-): Promise<unknown[]> {
-  const groups = new Map<object, Map<string | undefined, number[]>>();
-  for (const [index, { self, tenant }] of passengers.entries()) {
-    const byTenant = groups.get(self) ?? new Map<string | undefined, number[]>();
-    groups.set(self, byTenant);
-    const group = scope === 'shared' ? undefined : tenant;
-    byTenant.set(group, [...(byTenant.get(group) ?? []), index]);
-  }
-  const results: unknown[] = new Array(passengers.length);
-  const runs: Promise<void>[] = [];
-  for (const [self, byTenant] of groups) {
-    for (const [tenant, indices] of byTenant) {
-      const items = indices.map((index) => passengers[index]?.item);
-      const answered = runInContext({ tenant }, () => run(self, items)).then(
-        (answers) => {
-          for (const [position, index] of indices.entries()) results[index] = answers[position];
-        },
-        (error: unknown) => {
-          for (const index of indices) results[index] = asError(error); // a group that fails fails alone
-        },
-      );
-      runs.push(answered);
-    }
-  }
-  await Promise.all(runs);
-  return results;
-}
-
 async function callBatchMethod(
-  self: object,
   run: string,
   id: string,
-  items: unknown[],
+  passengers: readonly Passenger[],
   call: BatchCall,
 ): Promise<readonly unknown[]> {
-  const method: unknown = Reflect.get(self, run);
+  const self = passengers[0]?.self;
+  const method: unknown = self && Reflect.get(self, run);
   if (typeof method !== 'function') {
     throw new WarmpathError('WP_BAD_OPTION', `@Batched() on ${id}: the class has no method '${run}'.`, {
       details: { method: id, run },
     });
   }
-  const results: unknown = await Reflect.apply(method, self, [items, call]);
-  if (Array.isArray(results) && results.length === items.length) return results;
-  const got = Array.isArray(results) ? `${results.length} results` : `no list but ${typeof results}`;
-  throw new WarmpathError(
-    'WP_BATCH_MISMATCH',
-    `@Batched() on ${id}: '${run}' got ${items.length} items and returned ${got}. It must return one result for each, in ` +
-      'their order; an Error value fails its item alone.',
-    { details: { method: id, run, items: items.length } },
-  );
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error), { cause: error });
+  return Reflect.apply(method, self, [passengers.map(({ item }) => item), call]);
 }

@@ -1,5 +1,5 @@
 import { StreamableFile } from '@nestjs/common';
-import type { Cache, CacheOptions } from '@warmpath/core/cache';
+import { type Cache, type CacheOptions, cacheRules } from '@warmpath/core/cache';
 import { checkOptions, type Rules, rule, WarmpathError } from '@warmpath/core/kernel';
 import { isObservable } from 'rxjs';
 import { reportCacheResult } from '../cache-report.js';
@@ -21,15 +21,12 @@ export interface CachedOptions<Key extends ArgumentsFunction = ArgumentsFunction
   readonly strict?: boolean;
 }
 
+const { name: _name, clock: _clock, onEvent: _onEvent, ...policyRules } = cacheRules;
 const rules: Rules<CachedOptions> = {
+  ...policyRules,
   key: rule.function,
   name: rule.text,
   strict: rule.boolean,
-  ttl: rule.positiveDuration,
-  maxEntries: rule.integer(1),
-  store: rule.withMethods('a store', 'get', 'set', 'delete'),
-  storeTimeout: rule.positiveDuration,
-  scope: rule.oneOf('caller', 'tenant', 'shared'),
 };
 
 /**

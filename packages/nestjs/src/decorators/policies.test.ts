@@ -7,6 +7,7 @@ import { of } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   Batched,
+  bindWarmpath,
   Cached,
   RateLimited,
   RateLimitedException,
@@ -164,8 +165,8 @@ describe('@RateLimited', () => {
       decision: { ok: false, reason: 'quota', waitMs: 5_000 },
       headers: {
         'Retry-After': '5',
-        RateLimit: '"Calls.byUser";r=0;t=5',
-        'RateLimit-Policy': '"Calls.byUser";q=2;w=10',
+        RateLimit: '"default";r=0;t=5',
+        'RateLimit-Policy': '"default";q=2;w=10',
       },
     });
     expect(calls.ran).toBe(2);
@@ -175,11 +176,29 @@ describe('@RateLimited', () => {
     expect(calls.ran).toBe(4);
   });
 
+  it.each([
+    ['an object', () => ({ id: 7 })],
+    ['a number', () => 7],
+    ['undefined', () => undefined],
+    ['a promise', async () => 'ann'],
+    ['a promise', () => Promise.reject(new Error('no user'))],
+  ])('refuses a key that is %s, which would be one client for all or a new one each time', async (what, key) => {
+    const calls = await make(Calls);
+    await expect(calls.byUser(key() as never)).rejects.toMatchObject({
+      code: 'WP_BAD_OPTION',
+      message: `@RateLimited() on Calls.byUser: the function 'key' must return a string, and returned ${what}.`,
+    });
+    expect(calls.ran).toBe(0);
+  });
+
   it('counts for the tenant of the request when there is no key', async () => {
     const calls = await make(Calls);
     await asTenant('a', () => calls.byTenant());
     await asTenant('b', () => calls.byTenant());
     await expect(asTenant('a', () => calls.byTenant())).rejects.toThrow(RateLimitedException);
+    expect((app.get(WARMPATH) as Warmpath).snapshot().limiters).toEqual({
+      'Calls.byTenant': { allowed: 2, refused: 1 },
+    });
   });
 });
 
@@ -206,7 +225,7 @@ describe('@Batched', () => {
     }
 
     async everybody(texts: string[]): Promise<string[]> {
-      this.batches.push({ items: texts, tenant: undefined });
+      this.batches.push({ items: texts, tenant: currentContext()?.tenant });
       return texts;
     }
   }
@@ -234,6 +253,7 @@ describe('@Batched', () => {
       asTenant('b', () => embedder.embed('down')),
       asTenant('a', () => embedder.embed('yy')),
     ]);
+    await clock.advance(10);
     expect((await outcomes).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect(embedder.batches).toEqual([
       { items: ['x', 'yy'], tenant: 'a' },
@@ -249,18 +269,47 @@ describe('@Batched', () => {
     expect(embedder.batches.map(({ tenant }) => tenant)).toEqual(['a', undefined]);
   });
 
+  it('fills a batch for each tenant, so that nobody waits less because of others', async () => {
+    const embedder = await make(Embedder);
+    const waiting = Promise.all(['x', 'y'].map((text) => asTenant('a', () => embedder.embed(text))));
+    await Promise.all(['1', '2', '3'].map((text) => asTenant('b', () => embedder.embed(text))));
+    expect(embedder.batches).toEqual([{ items: ['1', '2', '3'], tenant: 'b' }]);
+    await clock.advance(10);
+    await waiting;
+    expect(embedder.batches).toHaveLength(2);
+  });
+
+  it('never mixes instances, also of one class', async () => {
+    const embedder = await make(Embedder);
+    const other = bindWarmpath(new Embedder(), app.get(WARMPATH) as Warmpath);
+    const work = [
+      embedder.embed('a'),
+      other.embed('bb'),
+      embedder.embed('ccc'),
+      embedder.anybody('d'),
+      other.anybody('e'),
+    ];
+    await clock.advance(10);
+    await Promise.all(work);
+    expect(embedder.batches.map(({ items }) => items)).toEqual([['d'], ['a', 'ccc']]);
+    expect(other.batches.map(({ items }) => items)).toEqual([['e'], ['bb']]);
+  });
+
   it('mixes them when asked to', async () => {
     const embedder = await make(Embedder);
     const both = Promise.all([asTenant('a', () => embedder.anybody('x')), asTenant('b', () => embedder.anybody('y'))]);
     await clock.advance(0);
     expect(await both).toEqual(['x', 'y']);
-    expect(embedder.batches).toHaveLength(1);
+    expect(embedder.batches).toEqual([{ items: ['x', 'y'], tenant: undefined }]);
   });
 
   it('says so when the batch method returns a result too few', async () => {
     const embedder = await make(Embedder);
     const lone = embedder.embed('short');
-    const outcome = expect(lone).rejects.toMatchObject({ code: 'WP_BATCH_MISMATCH' });
+    const outcome = expect(lone).rejects.toMatchObject({
+      code: 'WP_BATCH_MISMATCH',
+      message: expect.stringContaining('Embedder.embed'),
+    });
     await clock.advance(10);
     await outcome;
   });
@@ -326,6 +375,9 @@ describe('options', () => {
     expect(() => Cached({ ttl: '5 minutes' as never })).toThrow("@Cached(): option 'ttl'");
     expect(() => Cached({ tll: '5m' } as never)).toThrow("did you mean 'ttl'");
     expect(() => RateLimited({ window: '1s' } as never)).toThrow("@RateLimited(): option 'limit'");
+    expect(() => Cached({ clock } as never)).toThrow("there is no option 'clock'");
+    expect(() => RateLimited({ limit: 1, window: '1s', onEvent: () => {} } as never)).toThrow("no option 'onEvent'");
+    expect(() => Batched({ run: 'many', apart: () => 1 } as never)).toThrow("there is no option 'apart'");
     expect(() => Batched({} as never)).toThrow("@Batched(): option 'run'");
     expect(() => WithFallback({ to: 7 } as never)).toThrow("@WithFallback(): option 'to'");
     expect(() => WarmpathModule.forRoot({ strickt: true } as never)).not.toThrow(); // providers check, at the start

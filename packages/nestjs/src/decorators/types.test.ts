@@ -36,6 +36,12 @@ class Typed {
     return id;
   }
 
+  // @ts-expect-error the key is no string
+  @RateLimited({ limit: 1, window: '1s', key: (size: number) => size })
+  async numberKey(size: number): Promise<number> {
+    return size;
+  }
+
   @Batched({ run: 'embedMany' })
   async embed(text: string): Promise<number[]> {
     return [text.length];

@@ -1,4 +1,13 @@
 import type { ServerResponse } from 'node:http';
+import { isEventStream } from './sse.js';
+
+/**
+ * Whether compression may touch an answer at all. Some proxies and clients hold back compressed event streams, and a range
+ * counts bytes of the answer as it is (RFC 9110 §14.2).
+ */
+export function mayCompress(res: Pick<ServerResponse, 'getHeader' | 'hasHeader'>): boolean {
+  return !isEventStream(res.getHeader('Content-Type')) && !res.hasHeader('Content-Range');
+}
 
 type Done = (error?: Error | null) => void;
 

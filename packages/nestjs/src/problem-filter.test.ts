@@ -1,0 +1,27 @@
+import { type ArgumentsHost, BadRequestException } from '@nestjs/common';
+import { describe, expect, it } from 'vitest';
+import { exceptionProblem, ProblemFilter } from './index.js';
+
+describe('ProblemFilter', () => {
+  it.each(['rpc', 'ws', 'graphql'])('leaves errors of %s to whatever answers there', (type) => {
+    const host = {
+      getType: () => type,
+      switchToHttp: () => ({ getResponse: () => undefined }),
+    } as unknown as ArgumentsHost;
+    const error = new Error('not ours');
+    expect(() => new ProblemFilter().catch(error, host)).toThrow(error);
+  });
+});
+
+describe('exceptionProblem()', () => {
+  it.each([
+    ['one sentence', new BadRequestException('name is missing'), 'name is missing'],
+    ['a list', new BadRequestException(['a must be x', 'b must be y']), 'a must be x; b must be y'],
+    ['a body of its own', new BadRequestException({ message: ['a must be x'], extra: 1 }), 'a must be x'],
+    ['an empty list', new BadRequestException([]), 'Bad Request Exception'],
+    ['a list of no sentences', new BadRequestException([{ property: 'a' }] as never), 'Bad Request Exception'],
+    ['a body without a message', new BadRequestException({ extra: 1 }), 'Bad Request Exception'],
+  ])('tells what an exception says: %s', (_what, error, detail) => {
+    expect(exceptionProblem(error)).toMatchObject({ status: 400, detail });
+  });
+});
