@@ -128,7 +128,7 @@ describe('the context of a request', () => {
     expect([...text.matchAll(/tenant=(\w+);/g)].map(([, name]) => name)).toEqual(asked.map(String));
   });
 
-  it.each([
+  it.each<[string, () => unknown]>([
     ['a promise', async () => 'acme'],
     ['an object', () => ({ id: 'acme' })],
     ['null', () => null],
