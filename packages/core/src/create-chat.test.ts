@@ -86,6 +86,24 @@ afterEach(async () => {
   expect(unhandled.splice(0)).toEqual([]);
 });
 
+describe('a question', () => {
+  it.each<[string, unknown, RegExp]>([
+    ['nothing', undefined, /option 'messages' must be a list of 1 or more/],
+    ['a text', 'hi', /option 'options' must be an object, got 'hi'/],
+    ['no message', { messages: [] }, /option 'messages' must be a list of 1 or more/],
+    ['a content that is no text', { messages: [{ role: 'user', content: 5 }] }, /content: string/],
+    ['a role that does not exist', { messages: [{ role: 'bob', content: 'hi' }] }, /'system' \| 'user'/],
+    ['a typing error', { ...ask('hi'), temprature: 1 }, /no option 'temprature'; did you mean 'temperature'/],
+    ['a passage without text', { ...ask('hi'), passages: [{ id: 'a', title: 'A' }] }, /option 'passages' must be/],
+  ])('that is %s is refused before any layer', async (_, request, words) => {
+    const { model, seen } = answering('m', 'hi');
+    const { chat, log } = setUp([model]);
+    await expect(chat.stream(request as ChatRequest)).rejects.toThrow(words);
+    await expect(chat.generate(request as ChatRequest)).rejects.toMatchObject({ code: 'WP_BAD_OPTION' });
+    expect([seen.calls, log]).toEqual([0, []]);
+  });
+});
+
 describe('the order of the layers', () => {
   it('asks the model once: the second identical question is answered from memory', async () => {
     const { model, seen } = answering('m', 'Hello ', 'world');

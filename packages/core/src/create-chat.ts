@@ -15,7 +15,15 @@ import {
   rule,
   WarmpathError,
 } from './kernel/index.js';
-import { type ChatAnswer, type ChatChunk, type ChatModel, type ChatRequest, collectAnswer } from './models/index.js';
+import {
+  type ChatAnswer,
+  type ChatChunk,
+  type ChatMessage,
+  type ChatModel,
+  type ChatRequest,
+  collectAnswer,
+  type Passage,
+} from './models/index.js';
 import { type AttemptCall, type RetryOptions, retry, retryRules, withFallback } from './retry/index.js';
 import { createSelector, noBackend, type Selector, type SelectorRule } from './selector/index.js';
 import { meterStream } from './streaming/index.js';
@@ -98,11 +106,38 @@ const backendRules: Rules<ChatBackend> = {
   when: rule.function,
 };
 
+const message: Rule = {
+  text: "{ role: 'system' | 'user' | 'assistant' | 'tool', content: string }",
+  allows: (value) => {
+    const { role, content } = Object(value) as Partial<ChatMessage>;
+    return ['system', 'user', 'assistant', 'tool'].includes(role ?? '') && typeof content === 'string';
+  },
+};
+const passage: Rule = {
+  text: '{ id: string, title: string, text: string }',
+  allows: (value) => {
+    const { id, title, text } = Object(value) as Partial<Passage>;
+    return [id, title, text].every((each) => typeof each === 'string');
+  },
+};
+const requestRules: Rules<ChatRequest> = {
+  messages: rule.required(rule.arrayOf(message, 1)),
+  passages: rule.arrayOf(passage),
+  temperature: rule.number(0),
+  maxOutputTokens: rule.integer(1),
+  seed: rule.integer(Number.MIN_SAFE_INTEGER),
+  stop: rule.arrayOf(rule.text),
+  images: rule.arrayOf({ text: 'the bytes of an image', allows: (value) => value instanceof Uint8Array }),
+};
+
 /** @throws WarmpathError `WP_BAD_OPTION` */
 export function checkChat(options: ChatOptions): void {
   checkOptions('createWarmpath() chat', options, chatRules);
   checkOptions('createWarmpath() chat retry', options.retry, retryRules);
-  options.models.forEach(toBackend);
+  const names = options.models.map((entry) => toBackend(entry).model.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined)
+    throw badOption('createWarmpath() chat', 'models', 'a list of models with different names', twice);
 }
 
 /**
@@ -190,6 +225,7 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
   }
 
   async function stream(request: ChatRequest, call: { readonly signal?: AbortSignal } = {}): Promise<StreamedAnswer> {
+    checkOptions('chat', request, requestRules);
     const kept =
       cache && !isSampled(request)
         ? await cache.stream<KeptChunk>([names, request], (computation) => produce(request, computation.signal), {

@@ -1,4 +1,4 @@
-import { answerHeaders, type Problem, problemHeaders, problemOf } from '@warmpath/core/kernel';
+import { answerHeaders, checkOptions, type Problem, problemHeaders, problemOf, rule } from '@warmpath/core/kernel';
 import { responseSignal } from '@warmpath/core/streaming';
 import type { ErrorRequestHandler, Request, Response } from 'express';
 
@@ -35,7 +35,9 @@ export interface ProblemHandlerOptions {
  * The last handler of an app: turns whatever a route threw into a problem document. A failure in the middle of an
  * answer cannot be told any more: the connection is cut, so that the client sees a broken answer and not a short one.
  */
-export function problemHandler({ log = logFailure, logRefusal }: ProblemHandlerOptions = {}): ErrorRequestHandler {
+export function problemHandler(options: ProblemHandlerOptions = {}): ErrorRequestHandler {
+  checkOptions('problemHandler()', options, { log: rule.function, logRefusal: rule.function });
+  const { log = logFailure, logRefusal } = options;
   return function warmpathProblem(error, req, res, _next) {
     if (responseSignal(res).aborted) return; // the client has left: nobody to tell, nothing to mend
     const problem = bodyProblem(error) ?? problemOf(error);

@@ -44,7 +44,7 @@ async function statuses(url: string, ...clients: Record<string, string>[]): Prom
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
 describe('the headers of a rate limit', () => {
-  it('say on each answer what the policy is, what is left, and in how many seconds it is whole again', async () => {
+  it('say on each answer what the policy is, what is left, and in how many seconds there is more', async () => {
     const { url, clock } = await limited({ limit: 3, window: '1m' });
     const seen: unknown[] = [];
     const ask = async () => {
@@ -60,10 +60,10 @@ describe('the headers of a rate limit', () => {
     await ask();
     expect(seen).toEqual([
       [200, '"http";q=3;w=60', '"http";r=2;t=20', null],
-      [200, '"http";q=3;w=60', '"http";r=1;t=40', null],
-      [200, '"http";q=3;w=60', '"http";r=0;t=60', null],
+      [200, '"http";q=3;w=60', '"http";r=1;t=20', null],
+      [200, '"http";q=3;w=60', '"http";r=0;t=20', null],
       [429, '"http";q=3;w=60', '"http";r=0;t=20', '20'],
-      [200, '"http";q=3;w=60', '"http";r=0;t=60', null],
+      [200, '"http";q=3;w=60', '"http";r=0;t=20', null],
     ]);
   });
 

@@ -10,6 +10,7 @@ import {
   WarmpathModule,
   type WarmpathModuleOptions,
   WarmpathRuntime,
+  WithFallback,
 } from './index.js';
 
 const clock = createFakeClock();
@@ -87,6 +88,48 @@ describe('WarmpathModule', () => {
       return app.get<Warmpath>(WARMPATH).cache('any', {});
     };
     await expect(start()).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['a substitute that is the method itself', 'again', "@WithFallback on Self.again: 'again' leads back to it"],
+    ['a substitute that is not there', 'nope', "@WithFallback on Gone.again: there is no method 'nope'"],
+    ['two substitutes for each other', 'other', "@WithFallback on Pair.again: 'other' leads back to it"],
+  ])('stops the start for %s', async (_, to, message) => {
+    class Self {
+      @WithFallback({ to: 'again' })
+      async again(): Promise<string> {
+        throw new Error('down');
+      }
+    }
+    class Gone {
+      async again(): Promise<string> {
+        throw new Error('down');
+      }
+    }
+    // What does not compile can still be written in JavaScript.
+    const descriptor = Object.getOwnPropertyDescriptor(Gone.prototype, 'again') as TypedPropertyDescriptor<never>;
+    const missing = WithFallback({ to: 'nope' }) as unknown as MethodDecorator;
+    Object.defineProperty(
+      Gone.prototype,
+      'again',
+      (missing(Gone.prototype, 'again', descriptor) ?? descriptor) as object,
+    );
+    class Pair {
+      @WithFallback({ to: 'other' })
+      async again(): Promise<string> {
+        throw new Error('down');
+      }
+      @WithFallback({ to: 'again' })
+      async other(): Promise<string> {
+        throw new Error('down too');
+      }
+    }
+    const provider = { again: Self, nope: Gone, other: Pair }[to] as new () => object;
+    const app = await Test.createTestingModule({
+      imports: [WarmpathModule.forRoot()],
+      providers: [provider],
+    }).compile();
+    await expect(app.init()).rejects.toThrow(message);
   });
 
   it('closes the runtime with the app: what waits is sent, what comes later refused', async () => {

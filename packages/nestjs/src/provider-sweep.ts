@@ -10,6 +10,7 @@ import {
   unbindWarmpath,
 } from './decorators/decorated-method.js';
 import { nestingProblems } from './decorators/nesting.js';
+import { siblingProblems } from './decorators/siblings.js';
 
 const logger = new Logger('Warmpath');
 
@@ -17,7 +18,8 @@ const logger = new Logger('Warmpath');
  * Looks at every provider and controller once, at start: gives the runtime to instances that `useFactory` and `useValue`
  * brought (Nest injects into what it makes itself), makes their pipelines, and tells of decorators in a wrong order.
  * @returns what takes the runtime back from the instances that got it here
- * @throws WarmpathError `WP_BAD_OPTION` for a pipeline that cannot be made, and when strict for a wrong order
+ * @throws WarmpathError `WP_BAD_OPTION` for a pipeline that cannot be made, a method named by a decorator that is missing or
+ * leads back, and when strict for a wrong order
  */
 export function sweepProviders(discovery: DiscoveryService, runtime: Warmpath, strict: boolean): () => void {
   const bound: object[] = [];
@@ -32,20 +34,24 @@ export function sweepProviders(discovery: DiscoveryService, runtime: Warmpath, s
         bindWarmpath(instance, runtime);
         bound.push(instance);
       }
+      refuse(siblingProblems(instance, decorated));
       prepareMethods(instance);
       for (const method of decorated) note(problems, nestingProblems(instance.constructor.name, method));
     } else if (isObject(prototype)) {
       const shape: object = Object.create(prototype);
+      refuse(siblingProblems(shape, decoratedMethodsOf(shape)));
       for (const method of decoratedMethodsOf(shape)) note(problems, nestingProblems(shape.constructor.name, method));
     }
   }
-  if (strict && problems.size > 0) {
-    throw new WarmpathError('WP_BAD_OPTION', [...problems].join(' '), { details: { problems: [...problems] } });
-  }
+  if (strict) refuse([...problems]);
   for (const problem of problems) logger.warn(problem);
   return () => {
     for (const instance of bound) unbindWarmpath(instance, runtime);
   };
+}
+
+function refuse(problems: readonly string[]): void {
+  if (problems.length > 0) throw new WarmpathError('WP_BAD_OPTION', problems.join(' '), { details: { problems } });
 }
 
 function note(problems: Set<string>, found: readonly string[]): void {

@@ -164,6 +164,16 @@ describe('what is kept', () => {
     expect(cache.peek('key')).toBe('slow');
   });
 
+  it.each<[string, unknown[], RegExp]>([
+    ['no computation', ['key'], /option 'compute' must be a function, got undefined/],
+    ['a ttl that is none', ['key', () => 1, { ttl: 'abc' }], /option 'ttl' must be a duration .*got 'abc'/],
+    ['a tenant that is no string', ['key', () => 1, { tenant: 5 }], /option 'tenant' must be a string, got 5/],
+    ['a key that is no data', [{ tools: [{ run: () => 1 }] }, () => 1], /^key\.tools\[0\]\.run is the function 'run'/],
+  ])('refuses %s', async (_, call, words) => {
+    const { cache } = setUp();
+    await expect(cache.getOrSet(...(call as Parameters<typeof cache.getOrSet>))).rejects.toThrow(words);
+  });
+
   it('takes the ttl of the call that computes', async () => {
     const { cache, clock } = setUp({ ttl: '10s' });
     await cache.getOrSet('brief', () => 1, { ttl: '1s' });

@@ -1,12 +1,16 @@
 import {
   abortReason,
+  badOption,
+  canonicalKey,
   currentContext,
+  type Duration,
   deadlineError,
   digestKey,
   durationMs,
   type LinkedAbort,
   linkAbort,
   remainingMs,
+  rule,
   runShared,
   untilAborted,
   WarmpathError,
@@ -72,6 +76,7 @@ class TieredCache implements Cache {
     compute: (c: Computation) => V | Promise<V>,
     call: CacheCall = {},
   ): Promise<CacheResult<V>> {
+    if (typeof compute !== 'function') throw badOption(`Cache '${this.name}'`, 'compute', 'a function', compute);
     const lookup = this.#lookup('value', key, call);
     const hit = this.#fromMemory(lookup.id);
     if (hit) return { value: isolated(hit.value) as V, level: 'memory', ageMs: this.#age(hit) };
@@ -146,11 +151,13 @@ class TieredCache implements Cache {
   #lookup(kind: 'value' | 'stream', key: unknown, call: CacheCall): Lookup {
     const { name, scope, ttlMs } = this.#options;
     const tenant = scope === 'shared' ? undefined : (call.tenant ?? currentContext()?.tenant);
+    if (tenant !== undefined && typeof tenant !== 'string')
+      throw badOption(`Cache '${name}'`, 'tenant', 'a string', tenant);
     if (scope === 'tenant' && !tenant) throw tenantRequired(name);
     return {
       tenant,
-      id: `${name}:${digestKey([kind, tenant, key])}`,
-      ttlMs: call.ttl === undefined ? ttlMs : durationMs(call.ttl),
+      id: `${name}:${digestKey([kind, tenant, canonicalKey(key)])}`,
+      ttlMs: call.ttl === undefined ? ttlMs : callTtlMs(name, call.ttl),
     };
   }
 
@@ -316,6 +323,11 @@ class TieredCache implements Cache {
   #report(event: CacheEvent): void {
     this.#options.onEvent?.(event);
   }
+}
+
+function callTtlMs(name: string, ttl: Duration): number {
+  if (!rule.duration.allows(ttl)) throw badOption(`Cache '${name}'`, 'ttl', rule.duration.text, ttl);
+  return durationMs(ttl);
 }
 
 async function* replay<C>(chunks: readonly C[], signals: readonly (AbortSignal | undefined)[]): AsyncGenerator<C> {

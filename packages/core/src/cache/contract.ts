@@ -8,7 +8,7 @@ export interface CacheCall {
   readonly tenant?: string;
   /** Detaches this caller; the work goes on while others wait for it. The CallContext's signal counts as well. */
   readonly signal?: AbortSignal;
-  /** For what this call computes, instead of the cache's ttl. */
+  /** For what this call computes, instead of the cache's ttl; 0 keeps nothing. */
   readonly ttl?: Duration;
 }
 

@@ -17,7 +17,7 @@ export interface Problem {
  */
 const told: Partial<Record<WarmpathErrorCode, { readonly status: number; readonly detail: string }>> = {
   WP_TENANT_REQUIRED: { status: 401, detail: 'The request does not say on whose behalf it asks.' },
-  WP_MODEL_REQUEST: { status: 502, detail: 'The model could not be asked. Try again later.' },
+  WP_MODEL_REQUEST: { status: 502, detail: 'The model failed. Try again later.' },
   WP_MODEL_RESPONSE: { status: 502, detail: 'The model gave an answer that cannot be used. Try again later.' },
   WP_STREAM_INCOMPLETE: { status: 502, detail: 'The answer broke off before its end. Try again.' },
   WP_CLOSED: { status: 503, detail: 'The server is shutting down. Try again later.' },

@@ -86,6 +86,15 @@ describe('tryTake', () => {
     },
   );
 
+  it('lets one through at a time where the limit is below one in a window', async () => {
+    const { limiter, clock } = setUp({ limit: 0.5, window: '1s' });
+    expect(limiter.tryTake().ok).toBe(true);
+    expect(limiter.tryTake()).toMatchObject({ ok: false, reason: 'quota', waitMs: 2_000 });
+    await clock.advance(2_000);
+    expect(limiter.tryTake().ok).toBe(true);
+    expect(() => setUp({ burst: 0.5 })).toThrow(/option 'burst' must be a number from 1 up, got 0.5/);
+  });
+
   it.each([-1, Number.NaN])('throws for a weight of %s', (weight) => {
     expect(() => setUp().limiter.tryTake('', weight)).toThrow(/option 'weight' must be a number from 0 up, got/);
   });

@@ -17,7 +17,7 @@ export interface LimiterOptions {
   /** Requests (or units of weight) that one key may take in each window. */
   readonly limit: number;
   readonly window: Duration;
-  /** Units that may be taken at once after a pause. Default: the limit. */
+  /** Units that may be taken at once after a pause, at least 1. Default: the limit, or 1 if that is less. */
   readonly burst?: number;
   /** The most keys remembered; past it the one unused for longest starts anew. Default 100,000. */
   readonly maxKeys?: number;
@@ -70,7 +70,7 @@ export const limiterRules: Rules<LimiterOptions> = {
   name: rule.required(rule.text),
   limit: rule.required(rule.positive),
   window: rule.required(rule.positiveDuration),
-  burst: rule.positive,
+  burst: rule.number(1),
   maxKeys: rule.integer(1),
   clock: ambientRules.clock,
   onEvent: ambientRules.onEvent,
@@ -79,7 +79,7 @@ export const limiterRules: Rules<LimiterOptions> = {
 /** A token bucket for each key, in memory. @throws WarmpathError `WP_BAD_OPTION` */
 export function createLimiter(options: LimiterOptions): Limiter {
   checkOptions('createLimiter()', options, limiterRules);
-  const { name, limit, window, burst = limit, maxKeys = 100_000, clock = systemClock, onEvent } = options;
+  const { name, limit, window, burst = Math.max(1, limit), maxKeys = 100_000, clock = systemClock, onEvent } = options;
   const report = safeListener(onEvent);
   const windowMs = durationMs(window);
   const rate: BucketRate = { unitMs: windowMs / limit, burst };

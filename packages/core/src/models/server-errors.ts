@@ -127,7 +127,7 @@ function messageIn(body: string): string {
  * How long a server asks to be left alone, in milliseconds: `retry-after-ms`, or `retry-after` in seconds or as a date
  * (RFC 9110 section 10.2.3). A date counts from the answer's own `date` header, so that no clock has to agree with it.
  */
-export function retryAfter(headers: Headers): number | undefined {
+function retryAfter(headers: Headers): number | undefined {
   const ms = headers.get('retry-after-ms')?.trim();
   if (ms && /^\d+(?:\.\d+)?$/.test(ms)) return Number(ms);
   const value = headers.get('retry-after')?.trim();

@@ -60,6 +60,13 @@ describe('retry', () => {
     expect(await outcome).toBe('ok');
   });
 
+  it('refuses a first step that is longer than the longest', async () => {
+    const { run } = setUp({ baseDelay: '10s', maxDelay: '1s' });
+    await expect(run(failing(0))).rejects.toThrow(
+      "option 'baseDelay' must be no longer than 'maxDelay' (1s), got '10s'",
+    );
+  });
+
   it('waits between nothing and the whole step, doubled each time up to the longest', () =>
     fc.assert(
       fc.asyncProperty(
@@ -67,6 +74,7 @@ describe('retry', () => {
         fc.integer({ min: 1, max: 1_000 }),
         fc.integer({ min: 1, max: 5_000 }),
         async (seed, base, max) => {
+          fc.pre(base <= max);
           const { run, clock, events } = setUp({
             attempts: 6,
             baseDelay: base,

@@ -1,6 +1,7 @@
 import {
   abortReason,
   ambientRules,
+  badOption,
   type CallContext,
   type Clock,
   checkOptions,
@@ -87,13 +88,25 @@ export const retryRules: Rules<RetryOptions> = {
  */
 export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, options: RetryOptions = {}): Promise<T> {
   checkOptions('retry()', options, retryRules);
-  const { name = 'retry', attempts = 3, baseDelay = 200, maxDelay = '10s', timeout, retryable = isRetryable } = options;
+  if (typeof attempt !== 'function') throw badOption('retry()', 'attempt', 'a function', attempt);
+  const {
+    name = 'retry',
+    attempts = 3,
+    baseDelay = '200ms',
+    maxDelay = '10s',
+    timeout,
+    retryable = isRetryable,
+  } = options;
   const { clock = systemClock, random = systemRandom, onEvent } = options;
   const signal = joinSignals(options.signal, currentContext()?.signal);
   const ledger = currentContext()?.ledger ?? createLedger(attempts);
   const budget = currentContext()?.budget;
   const perAttemptMs = timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout);
   const maxDelayMs = durationMs(maxDelay);
+  const baseDelayMs = durationMs(baseDelay);
+  if (options.baseDelay !== undefined && baseDelayMs > maxDelayMs) {
+    throw badOption('retry()', 'baseDelay', `no longer than 'maxDelay' (${maxDelay})`, baseDelay);
+  }
   const what = `'${name}'`;
   const outer = currentContext()?.attempt;
   const report = safeListener(onEvent);
@@ -102,7 +115,7 @@ export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, optio
     if (signal?.aborted || number >= attempts || !retryable(error) || ledger.used >= ledger.limit) return undefined;
     const askedMs = retryAfterMs(error) ?? 0;
     if (askedMs > maxDelayMs) return undefined;
-    const delayMs = askedMs + fullJitterMs(number - 1, durationMs(baseDelay), maxDelayMs, random);
+    const delayMs = askedMs + fullJitterMs(number - 1, baseDelayMs, maxDelayMs, random);
     if (delayMs >= remainingMs(clock)) return undefined;
     return budget && !budget.withdraw() ? undefined : delayMs;
   };

@@ -153,7 +153,12 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
       caches: caches.map(({ hits, ...rest }) => {
         const hit = hits.memory + hits.store + hits.shared;
         const asked = hit + rest.misses;
-        return { hits: { ...hits }, ...rest, hitRate: asked === 0 ? null : hit / asked };
+        return {
+          hits: { ...hits },
+          ...rest,
+          savedMs: Math.round(rest.savedMs),
+          hitRate: asked === 0 ? null : hit / asked,
+        };
       }),
       limiters: limiters.map((stats) => ({ ...stats })),
       batchers: batchers.map((stats) => ({ ...stats })),

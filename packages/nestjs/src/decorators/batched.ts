@@ -69,6 +69,7 @@ export function Batched<Run extends string>(options: BatchedOptions<Run>): Batch
   const policy: Policy = {
     kind: 'Batched',
     strict,
+    calls: run,
     layer(runtime, { id }) {
       const batcher = batchers.get(runtime, name ?? id, (own) =>
         runtime.batcher<Passenger, unknown>(own, (passengers, call) => callBatchMethod(run, own, passengers, call), {

@@ -15,6 +15,8 @@ export interface Policy {
   readonly kind: PolicyKind;
   /** Refuse to run without a runtime, instead of running the bare method. */
   readonly strict: boolean;
+  /** The method of the same class that this one calls by name, where it does. */
+  readonly calls?: string;
   /** Called once for each runtime and class, never for each call. */
   layer(runtime: Warmpath, place: Place, next: Step): Step;
 }

@@ -60,6 +60,7 @@ export function WithFallback<To extends string | FallbackFunction>(
   const policy: Policy = {
     kind: 'WithFallback',
     strict,
+    ...(typeof to === 'string' ? { calls: to } : {}),
     layer(runtime, { id }, next) {
       const fallbackOptions = { name: name ?? id, onEvent: runtime.report, ...(when && { when }) };
       const substituteName = typeof to === 'string' ? to : to.name || 'substitute';
