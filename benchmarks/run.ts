@@ -9,24 +9,31 @@ import { keys } from '#keys';
 
 const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = { keys, 'first-slice': firstSlice, answers };
 
-const { positionals, values } = parseArgs({
-  strict: false,
-  allowPositionals: true,
-  options: { json: { type: 'boolean' } },
-});
-const [name] = positionals;
-const unknown = positionals.length > 1 || (name !== undefined && !Object.hasOwn(benchmarks, name));
-if (unknown) {
-  console.error(
-    `There is no benchmark '${positionals.join(' ')}'. It takes one of: ${Object.keys(benchmarks).join(', ')}.`,
-  );
-  process.exitCode = 2;
-} else {
-  if (name === undefined) console.log(`Benchmarks: ${Object.keys(benchmarks).join(', ')}`);
-  for (const [each, run] of Object.entries(benchmarks)) {
-    if (name !== undefined && name !== each) continue;
-    console.log(`\n${each} (Node ${process.version})`);
+const names = Object.keys(benchmarks).join(', ');
+
+function readCommandLine(): { readonly name: string | undefined; readonly json: boolean } | undefined {
+  try {
+    const { positionals, values } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean' } } });
+    const [name] = positionals;
+    if (positionals.length < 2 && (name === undefined || Object.hasOwn(benchmarks, name))) {
+      return { name, json: values.json === true };
+    }
+    console.error(`There is no benchmark '${positionals.join(' ')}'. It takes one of: ${names}.`);
+  } catch (error) {
+    const [reason] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
+    console.error(`${reason}. It takes a name (${names}) and --json.`);
+  }
+  return undefined;
+}
+
+const asked = readCommandLine();
+if (!asked) process.exitCode = 2;
+else {
+  if (asked.name === undefined) console.log(`Benchmarks: ${names}`);
+  for (const [name, run] of Object.entries(benchmarks)) {
+    if (asked.name !== undefined && asked.name !== name) continue;
+    console.log(`\n${name} (Node ${process.version})`);
     const outcome = await run();
-    if (values.json) console.log(JSON.stringify({ name: each, node: process.version, ...outcome }));
+    if (asked.json) console.log(JSON.stringify({ name, node: process.version, ...outcome }));
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { mustRun, root } from './process.mjs';
+import { attempt, failed, mustRun, root } from './process.mjs';
 
 const pnpm = 'pnpm@12.21.0';
 const stamps = join(root, 'node_modules', '.warmpath');
@@ -21,9 +21,26 @@ export async function install(scope) {
   if (stampOf('all') === wanted || stampOf(scope) === wanted) return;
   console.log(`Installing what ${scope === 'demo' ? 'the demo' : 'the workspace'} needs ...`);
   rmSync(stamps, { recursive: true, force: true });
-  await mustRun('The installation', 'npx', ['--yes', pnpm, 'install', ...scopes[scope]], { quiet: true });
+  await runPnpm(scopes[scope]);
   mkdirSync(stamps, { recursive: true });
   writeFileSync(join(stamps, scope), manifestDigest());
+}
+
+/**
+ * Takes exactly what the lockfile says: a clone is left as it came. Only after somebody has changed a manifest is the
+ * lockfile brought up to date, which is said, and with CI=true refused.
+ * @param {string[]} scope
+ */
+async function runPnpm(scope) {
+  const call = (/** @type {string} */ lockfile) => ['--yes', pnpm, 'install', lockfile, ...scope];
+  const { status, output } = await attempt('npx', call('--frozen-lockfile'), { quiet: true });
+  if (status === 0) return;
+  if (process.env.CI === 'true' || !/ERR_PNPM_(OUTDATED_LOCKFILE|LOCKFILE_CONFIG_MISMATCH)/.test(output.toString())) {
+    process.stderr.write(output);
+    throw failed('The installation', status);
+  }
+  console.log('pnpm-lock.yaml is behind the package.json files; bringing it up to date ...');
+  await mustRun('The installation', 'npx', call('--no-frozen-lockfile'), { quiet: true });
 }
 
 /** @param {string} scope */

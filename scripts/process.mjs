@@ -14,7 +14,18 @@ const bin = join(root, 'node_modules', '.bin');
  *   path: a folder of binaries that goes before the workspace's own
  * @returns {Promise<number>} the exit status
  */
-export function run(command, args, { env = {}, quiet = false, path } = {}) {
+export async function run(command, args, options) {
+  const { status, output } = await attempt(command, args, options);
+  if (status !== 0) process.stderr.write(output);
+  return status;
+}
+
+/**
+ * Like `run`, but what a quiet command has printed is left to the caller.
+ * @param {Parameters<typeof run>} call
+ * @returns {Promise<{ status: number, output: Buffer }>}
+ */
+export function attempt(...[command, args, { env = {}, quiet = false, path } = {}]) {
   const PATH = [path, bin, process.env.PATH].filter(Boolean).join(delimiter);
   const child = spawn(command, args, {
     cwd: root,
@@ -36,8 +47,7 @@ export function run(command, args, { env = {}, quiet = false, path } = {}) {
       process.off('SIGINT', leaveToChild);
       process.off('SIGTERM', forward);
       const status = code ?? (signal === 'SIGINT' ? 130 : 1);
-      if (status !== 0) for (const chunk of output) process.stderr.write(chunk);
-      resolve(status);
+      resolve({ status, output: Buffer.concat(output) });
     });
   });
 }
@@ -49,5 +59,13 @@ export function run(command, args, { env = {}, quiet = false, path } = {}) {
  */
 export async function mustRun(what, ...call) {
   const status = await run(...call);
-  if (status !== 0) throw new Error(`${what} failed (exit status ${status}). What it printed is above.`);
+  if (status !== 0) throw failed(what, status);
+}
+
+/**
+ * @param {string} what
+ * @param {number} status
+ */
+export function failed(what, status) {
+  return new Error(`${what} failed (exit status ${status}). What it printed is above.`);
 }

@@ -47,7 +47,7 @@ const commands = {
 };
 
 const [name = '', ...args] = process.argv.slice(2);
-const command = commands[name];
+const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
 if (!command) {
   console.error(`Unknown command '${name}'. It takes one of: ${Object.keys(commands).join(', ')}.`);
   process.exit(2);

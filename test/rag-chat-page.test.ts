@@ -115,6 +115,17 @@ describe.skipIf(!chromium)('the page of the RAG chat, in a real Chromium', () =>
     expect(complaints).toEqual([]);
   });
 
+  it('says which model is meant to answer, and when another one stood in for it', async () => {
+    const { page } = await open(extractive(), { model: 'ollama:llama3.2' });
+    await page.locator('#facts').getByText('ollama:llama3.2').waitFor();
+    expect(await page.locator('#notice').isVisible()).toBe(false);
+    await ask(page, question);
+    await origins(page).waitFor();
+    expect(await origins(page).textContent()).toMatch(
+      /^from extractive, standing in for ollama:llama3\.2 · first words /,
+    );
+  });
+
   it('opens the passage of a citation with the quote marked, and closes it with Escape', async () => {
     const { page, complaints } = await open(extractive());
     await page.getByRole('button', { name: question }).click();

@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
-  app = await createApp({ port: 0, host: '127.0.0.1', maxImageBytes, vision: undefined, ...config });
+  app = await createApp({ port: 0, host: '127.0.0.1', maxImageBytes, maxUploads: 16, vision: undefined, ...config });
   await app.listen(0, '127.0.0.1');
   origin = await app.getUrl();
 }
@@ -151,6 +151,84 @@ describe('an upload', () => {
       metadata: { width: 60, height: 90 },
       resized: { width: 60, height: 90 },
     });
+  });
+});
+
+describe('uploads at the same time', () => {
+  type Operation = 'metadata' | 'stats' | 'toBuffer';
+
+  /** Every operation of sharp waits, once begun, until the gate opens; `begun` says which have. */
+  function holdSharp(): { readonly begun: Operation[]; open(): void } {
+    const gate = Promise.withResolvers<void>();
+    const begun: Operation[] = [];
+    const prototype: Pick<Sharp, Operation> = sharp.prototype;
+    for (const name of ['metadata', 'stats', 'toBuffer'] as const) {
+      const original = prototype[name] as (...args: unknown[]) => Promise<unknown>;
+      vi.spyOn(prototype, name).mockImplementation(async function held(this: Sharp, ...args: unknown[]) {
+        begun.push(name);
+        await gate.promise;
+        return original.apply(this, args);
+      } as never);
+    }
+    return { begun, open: gate.resolve };
+  }
+
+  it('the resized image, the thumbnail, the metadata and the measurements are all begun before any is done', async () => {
+    await start();
+    const bytes = await picture(300, 200).jpeg().toBuffer();
+    const { begun, open } = holdSharp();
+    const answer = upload(bytes);
+    await expect.poll(() => begun.length).toBe(4);
+    expect(begun.toSorted()).toEqual(['metadata', 'stats', 'toBuffer', 'toBuffer']);
+    open();
+    expect((await answer).resized).toMatchObject({ width: 300, height: 200 });
+  });
+
+  it('are refused when too many are under way, with the time to come back, and taken again after that', async () => {
+    await start({ maxUploads: 2 });
+    const bytes = await picture(30, 20).jpeg().toBuffer();
+    const { begun, open } = holdSharp();
+    const taken = [upload(bytes), upload(bytes)];
+    await expect.poll(() => begun.length).toBe(8);
+    const refused = await post(asBody(bytes), 'image/jpeg');
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('content-type')).toBe('application/problem+json');
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect(await refused.json()).toEqual({
+      type: 'about:blank',
+      title: 'Service unavailable',
+      status: 503,
+      detail: 'The worker has as many uploads as it takes at once. Try again in a moment.',
+    });
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^POST \/images was refused with 503: of 2 uploads 2 are under way, of 8 operations \d wait\.$/,
+      ),
+    ]);
+    expect((await fetch(`${origin}/images/unknown/thumbnail`)).status).toBe(404); // to look is free
+    open();
+    await Promise.all(taken);
+    expect((await upload(bytes)).metadata.width).toBe(30);
+  });
+
+  it('count from their first byte, until their client has gone', async () => {
+    await start({ maxUploads: 1 });
+    const bytes = await picture(30, 20).jpeg().toBuffer();
+    const slow = request(`${origin}/images`, { method: 'POST', headers: { 'content-type': 'image/jpeg' } });
+    slow.on('error', () => {});
+    slow.write(bytes.subarray(0, 10));
+    await expect.poll(async () => (await post(asBody(bytes), 'image/jpeg')).status).toBe(503);
+    slow.destroy();
+    await expect.poll(async () => (await post(asBody(bytes), 'image/jpeg')).status).toBe(201);
+  });
+
+  it('are refused while what others have left behind is still being worked on', async () => {
+    await start({ maxUploads: 2 });
+    const bytes = await picture(30, 20).jpeg().toBuffer();
+    const counters = vi.spyOn(sharp, 'counters').mockReturnValue({ queue: 9, process: 4 });
+    expect((await post(asBody(bytes), 'image/jpeg')).status).toBe(503);
+    counters.mockReturnValue({ queue: 8, process: 4 });
+    expect((await post(asBody(bytes), 'image/jpeg')).status).toBe(201);
   });
 });
 

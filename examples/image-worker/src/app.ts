@@ -9,6 +9,7 @@ import type { WorkerConfig } from './config.js';
 import { ImageProcessor } from './image-processor.js';
 import { ImageStore } from './image-store.js';
 import { ImagesController } from './images.controller.js';
+import { uploadGate } from './upload-gate.js';
 import { UploadRefusals } from './upload-refusals.js';
 
 @Module({})
@@ -46,6 +47,7 @@ export async function createApp(config: WorkerConfig): Promise<NestExpressApplic
     logger: ['warn', 'error', 'fatal'],
     abortOnError: false,
   });
+  app.use(uploadGate(config.maxUploads));
   app.useBodyParser('raw', { type: 'image/*', limit: config.maxImageBytes });
   app.useGlobalFilters(new UploadRefusals(config.maxImageBytes));
   app.enableShutdownHooks();

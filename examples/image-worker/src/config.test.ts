@@ -3,17 +3,24 @@ import { ConfigError, readConfig } from './config.js';
 
 describe('the configuration', () => {
   it('has a default for everything, and an empty variable counts as none', () => {
-    const defaults = { port: 3001, host: '127.0.0.1', maxImageBytes: 10_485_760, vision: undefined };
+    const defaults = { port: 3001, host: '127.0.0.1', maxImageBytes: 10_485_760, maxUploads: 16, vision: undefined };
     expect(readConfig({})).toEqual(defaults);
     expect(readConfig({ PORT: '', OLLAMA_URL: ' ' })).toEqual(defaults);
   });
 
   it('reads what is set', () => {
-    const env = { PORT: '0', HOST: '::1', MAX_IMAGE_BYTES: '2048', OLLAMA_URL: 'http://localhost:11434' };
+    const env = {
+      PORT: '0',
+      HOST: '::1',
+      MAX_IMAGE_BYTES: '2048',
+      MAX_UPLOADS: '4',
+      OLLAMA_URL: 'http://localhost:11434',
+    };
     expect(readConfig(env)).toEqual({
       port: 0,
       host: '::1',
       maxImageBytes: 2048,
+      maxUploads: 4,
       vision: { baseUrl: 'http://localhost:11434', model: 'llava' },
     });
     expect(readConfig({ ...env, OLLAMA_VISION_MODEL: 'moondream' }).vision?.model).toBe('moondream');
@@ -23,6 +30,7 @@ describe('the configuration', () => {
     [{ PORT: '80a' }, "PORT must be a whole number from 0 to 65535, and is '80a'."],
     [{ PORT: '65536' }, "PORT must be a whole number from 0 to 65535, and is '65536'."],
     [{ MAX_IMAGE_BYTES: '-1' }, "MAX_IMAGE_BYTES must be a whole number from 1 to 1073741824, and is '-1'."],
+    [{ MAX_UPLOADS: '0' }, "MAX_UPLOADS must be a whole number from 1 to 1000, and is '0'."],
     [
       { OLLAMA_URL: 'localhost:11434' },
       'OLLAMA_URL must be an http:// or https:// address without a user name or password.',

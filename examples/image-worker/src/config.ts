@@ -4,6 +4,8 @@ export interface WorkerConfig {
   readonly host: string;
   /** The largest upload that is read. */
   readonly maxImageBytes: number;
+  /** The most uploads under way at once; more are refused until one is done. */
+  readonly maxUploads: number;
   /** The vision model that writes captions; without one they are built from measurements. */
   readonly vision: { readonly baseUrl: string; readonly model: string } | undefined;
 }
@@ -24,6 +26,7 @@ export function readConfig(env: Environment): WorkerConfig {
     port: integer(env, 'PORT', 3001, 0, 65_535),
     host: read(env, 'HOST') ?? '127.0.0.1',
     maxImageBytes: integer(env, 'MAX_IMAGE_BYTES', 10 * mebibyte, 1, 1024 * mebibyte),
+    maxUploads: integer(env, 'MAX_UPLOADS', 16, 1, 1_000),
     vision:
       baseUrl === undefined ? undefined : { baseUrl: url(baseUrl), model: read(env, 'OLLAMA_VISION_MODEL') ?? 'llava' },
   };

@@ -10,6 +10,8 @@ const composer = byId('composer');
 const input = byId('question');
 const send = byId('send');
 const stop = byId('stop');
+/** The model that is meant to answer, once the server has said so. */
+let usualModel;
 /** Aborts the answer that is being streamed; undefined while none is. */
 let running;
 
@@ -40,6 +42,7 @@ introduce();
 async function introduce() {
   try {
     const { model, documents, passages, notice, suggestions } = await getJson('/api/info');
+    usualModel = model;
     const facts = [count(documents, 'document'), count(passages, 'passage'), model];
     byId('facts').replaceChildren(...facts.map((fact) => element('span', '', fact)));
     byId('notice').textContent = notice ?? '';
@@ -182,20 +185,31 @@ function origin(layer, text) {
   return line;
 }
 
+function writer(model) {
+  if (standsIn(model)) return `from ${model}, standing in for ${usualModel}`;
+  return model === 'extractive' ? 'from the model' : `from ${model}`;
+}
+
+function sharedBy(model) {
+  return standsIn(model) ? `${writer(model)}, shared` : 'shared';
+}
+
+function standsIn(model) {
+  return usualModel !== undefined && model !== usualModel;
+}
+
 function saysOrigin({ layer, model, ageMs, firstChunkMs, totalMs, reason }) {
   const whole = time(totalMs);
   const cut = reason === 'length' ? ' · cut at the length limit' : '';
   switch (layer) {
-    case 'model': {
-      const who = model === 'extractive' ? 'from the model' : `from ${model}`;
-      return `${who} · first words ${time(firstChunkMs)} · ${whole}${cut}`;
-    }
+    case 'model':
+      return `${writer(model)} · first words ${time(firstChunkMs)} · ${whole}${cut}`;
     case 'memory':
       return `from memory, asked ${age(ageMs)} ago · ${whole}${cut}`;
     case 'store':
       return `from the shared store, asked ${age(ageMs)} ago · ${whole}${cut}`;
     case 'shared':
-      return `shared with somebody who asked the same just now · first words ${time(firstChunkMs)} · ${whole}${cut}`;
+      return `${sharedBy(model)} with somebody who asked the same just now · first words ${time(firstChunkMs)} · ${whole}${cut}`;
     default:
       return `no passage fits, so no model was asked · ${whole}`;
   }

@@ -1,6 +1,6 @@
 import type { Warmpath } from '@warmpath/core';
 import type { ChatChunk, Citation, Passage } from '@warmpath/core/models';
-import type { SseEvent } from '@warmpath/core/streaming';
+import type { AnswerEvent } from '@warmpath/express';
 import type { Library } from './library.js';
 import type { DocumentPassage } from './passages.js';
 import type { Question } from './question.js';
@@ -36,7 +36,7 @@ interface Answer extends Outcome {
 
 export interface Answering {
   /** The events of a streamed answer: meta, text and citation, done. */
-  events(question: Question): AsyncIterable<SseEvent>;
+  events(question: Question): AsyncIterable<AnswerEvent>;
   /** The same answer in one piece. Both share one cache entry. */
   whole(question: Question): Promise<Answer>;
 }
@@ -124,21 +124,18 @@ async function* unanswered(): AsyncIterable<ChatChunk> {
   yield { type: 'finish', reason: 'stop' };
 }
 
-function eventOf(part: Part): SseEvent {
+function eventOf(part: Part): AnswerEvent {
   switch (part.type) {
     case 'meta': {
+      const { layer, model } = part;
       const passages = part.passages.map(({ id, title, heading, url }) => ({ id, title, heading, url }));
-      return event('meta', { layer: part.layer, model: part.model, passages });
+      return { event: 'meta', data: { layer, model, passages } };
     }
     case 'text':
-      return event('text', { text: part.text });
+      return { event: 'text', data: { text: part.text } };
     case 'citation':
-      return event('citation', part.citation);
+      return { event: 'citation', data: part.citation };
     case 'done':
-      return event('done', part.outcome);
+      return { event: 'done', data: part.outcome };
   }
-}
-
-function event(name: string, data: unknown): SseEvent {
-  return { event: name, data: JSON.stringify(data) };
 }

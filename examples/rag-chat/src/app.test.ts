@@ -1,10 +1,13 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createWarmpath, type Warmpath } from '@warmpath/core';
+import { type Clock, systemClock } from '@warmpath/core/kernel';
 import { type ChatChunk, type ChatModel, type ChatRequest, collectAnswer, extractive } from '@warmpath/core/models';
+import { createFakeClock } from '@warmpath/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type AppOptions, createApp } from './app.js';
 import { createLibrary } from './library.js';
+import { ownHosts } from './own-hosts.js';
 import { readEvents, type StreamEvent } from './sse.js';
 
 const page = `# Ovens\n\nAn oven bakes bread with dry heat.\n\n## Temperature\n\nThe default temperature of an oven is 180 degrees.\n`;
@@ -16,6 +19,7 @@ const library = createLibrary({
 let server: Server | undefined;
 let runtime: Warmpath | undefined;
 let url = '';
+let logged: string[] = [];
 
 afterEach(async () => {
   server?.closeAllConnections();
@@ -24,10 +28,14 @@ afterEach(async () => {
   server = undefined;
 });
 
-async function start(options: Partial<AppOptions> & { models?: ChatModel[] } = {}): Promise<void> {
-  const { models = [extractive()], ...rest } = options;
-  runtime = createWarmpath({ chat: { models } });
-  server = createServer(createApp({ library, runtime, model: models[0]?.name ?? 'none', ...rest }));
+async function start(
+  options: Partial<AppOptions> & { readonly models?: ChatModel[]; readonly clock?: Clock } = {},
+): Promise<void> {
+  const { models = [extractive()], clock = systemClock, ...rest } = options;
+  logged = [];
+  runtime = createWarmpath({ chat: { models }, clock });
+  const log = (line: string): void => void logged.push(line);
+  server = createServer(createApp({ library, runtime, model: models[0]?.name ?? 'none', log, ...rest }));
   await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
@@ -249,13 +257,51 @@ describe('POST /api/chat', () => {
     ['a message with more', { messages: [{ role: 'user', content: 'x', name: 'y' }] }, 400, /no field 'name'/],
     ['bad JSON', '{"question": ', 400, /JSON/],
     ['a body over the limit', { question: 'x'.repeat(70_000) }, 413, /limit of 65536 bytes/],
-  ])('refuses %s with a problem document', async (_name, body, status, detail) => {
+  ])('refuses %s with a problem document, and the log says why, once', async (name, body, status, detail) => {
     await start();
     for (const headers of [{}, asStream]) {
       const response = await post(body, headers);
       expect(response.status).toBe(status);
       expect(response.headers.get('content-type')).toContain('application/problem+json');
       expect((await bodyOf(response)).detail).toMatch(detail);
+      expect(logged).toEqual([expect.stringMatching(`^POST /api/chat was refused with ${status}: `)]);
+      expect(logged.splice(0)[0]).toMatch(name === 'bad JSON' ? /JSON/ : detail);
+    }
+  });
+
+  it('writes a refusal into the log as one line that is short and shows no body', async () => {
+    await start();
+    const forged = '\nPOST /api/chat failed\u001b[31m\u202e';
+    await post({ [`x${forged}`]: 1 });
+    await post('{"question": my secret}');
+    await post('my secret');
+    await fetch(`${url}/${'long'.repeat(500)}?token=secret`);
+    expect(logged).toHaveLength(4);
+    expect(logged[0]).toContain('\\u{a}POST /api/chat failed\\u{1b}[31m\\u{202e}');
+    expect(logged[1]).toMatch(/is not the JSON that its Content-Type promises: .*not valid JSON/);
+    for (const line of logged) {
+      expect(line).not.toMatch(/secret|[\p{Cc}\p{Cf}]/u);
+      expect(line.length).toBeLessThan(510);
+    }
+  });
+
+  it('gives up on an answer that is not complete after five minutes', async () => {
+    const clock = createFakeClock();
+    const original = console.error;
+    console.error = () => {};
+    try {
+      const halting = scripted(async function* (_request, signal) {
+        yield { type: 'text', text: 'It is' };
+        await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)));
+      });
+      await start({ models: [halting], clock });
+      const response = await post({ question }, asStream);
+      await clock.advance(299_999);
+      const all = events(response);
+      await clock.advance(1);
+      expect((await all).at(-1)).toMatchObject({ event: 'error', data: { status: 504, code: 'WP_DEADLINE' } });
+    } finally {
+      console.error = original;
     }
   });
 
@@ -277,6 +323,61 @@ describe('POST /api/chat', () => {
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     expect((await fetch(`${url}/`)).status).toBe(200); // the page itself is free
+  });
+});
+
+describe('an application that listens for its own machine alone', () => {
+  /** Not with fetch, which sets the header itself. */
+  function statusFor(host: string): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+      const sent = request(`${url}/api/info`, { headers: { host } }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sent.once('error', reject).end();
+    });
+  }
+
+  it.each(['localhost', 'LOCALHOST:3000', '127.0.0.1', '127.0.0.1:80', '[::1]', '[::1]:3000'])(
+    'answers to %s',
+    async (host) => {
+      await start({ hosts: ownHosts('127.0.0.1') });
+      expect(await statusFor(host)).toBe(200);
+    },
+  );
+
+  it.each([
+    'evil.example',
+    'evil.example:3000',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    'localhost@evil.example',
+    'localhost:3000@evil.example',
+    'evil.example:3000:localhost',
+    '::1',
+    '0.0.0.0',
+  ])("refuses what a page that calls itself '%s' sends", async (host) => {
+    await start({ hosts: ownHosts('127.0.0.1') });
+    expect(await statusFor(host)).toBe(421);
+    expect(logged).toEqual([expect.stringMatching('^GET /api/info was refused with 421: This is another host: ')]);
+  });
+
+  it('refuses with a problem document, the page included', async () => {
+    await start({ hosts: ['elsewhere'] });
+    for (const path of ['/', '/api/info', '/performance']) {
+      const response = await fetch(`${url}${path}`);
+      expect(response.status).toBe(421);
+      expect(response.headers.get('content-type')).toContain('application/problem+json');
+      expect((await bodyOf(response)).detail).toContain("not to '127.0.0.1'");
+    }
+  });
+
+  it('is one on localhost, 127.0.0.0/8 or ::1; elsewhere any name will do', async () => {
+    for (const host of ['localhost', '127.0.0.1', '::1']) expect(ownHosts(host)).toContain('localhost');
+    expect(ownHosts('127.0.0.2')).toContain('127.0.0.2');
+    for (const host of ['0.0.0.0', '::', '192.168.1.2', 'chat.example']) expect(ownHosts(host)).toBeUndefined();
+    await start();
+    expect(await statusFor('chat.example')).toBe(200);
   });
 });
 

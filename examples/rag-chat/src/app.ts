@@ -1,9 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import type { Duration, Warmpath } from '@warmpath/core';
+import type { Problem } from '@warmpath/core/kernel';
 import { HttpProblem, problemHandler, streamAnswer, warmpath } from '@warmpath/express';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { createAnswering } from './answer.js';
 import type { Library } from './library.js';
+import { logLine } from './log-line.js';
+import { refuseOtherHosts } from './own-hosts.js';
 import { readQuestion } from './question.js';
 
 export interface AppOptions {
@@ -16,10 +19,16 @@ export interface AppOptions {
   readonly suggestions?: readonly string[];
   /** Requests that one client may make to the API; default 120 a minute. */
   readonly rateLimit?: { readonly limit: number; readonly window: Duration };
+  /** The only names that requests may ask for in their Host header; default any. */
+  readonly hosts?: readonly string[] | undefined;
+  /** Hears in one line why each refused request was refused. Default: console.warn. */
+  readonly log?: (line: string) => void;
 }
 
 const pageFolder = fileURLToPath(new URL('../page', import.meta.url));
 const bodyLimit = '64kb';
+/** Of a request in all: time for a model that has to be loaded, and for the one that stands in for it. */
+const timeout = '5m';
 /** The page loads its own files and talks to its own server, and does nothing else. */
 const pagePolicy = [
   "default-src 'none'",
@@ -34,12 +43,14 @@ const pagePolicy = [
 
 export function createApp(options: AppOptions): Express {
   const { library, runtime, model, notice, suggestions = [], rateLimit = { limit: 120, window: '1m' } } = options;
+  const { hosts, log = (line) => console.warn(line) } = options;
   const answering = createAnswering(library, runtime);
   const app = express();
   app.disable('x-powered-by');
   app.use(protect);
+  if (hosts) app.use(refuseOtherHosts(hosts));
   app.use(express.static(pageFolder, { cacheControl: false }));
-  app.use(warmpath({ runtime, rateLimit, gzip: true, performance: '/performance' }));
+  app.use(warmpath({ runtime, timeout, rateLimit, gzip: true, performance: '/performance' }));
 
   app.get('/api/info', function info(_req, res) {
     const { documents, passages } = library;
@@ -80,8 +91,14 @@ export function createApp(options: AppOptions): Express {
       `No page has the address ${req.path.slice(0, 200)}. Start at /.`,
     );
   });
-  app.use(problemHandler());
+  app.use(problemHandler({ logRefusal: (problem, req) => log(refusalLine(problem, req)) }));
   return app;
+}
+
+/** What was refused and why. V8 quotes the body that it could not parse, and bodies are not for the log. */
+function refusalLine({ status, title, detail }: Problem, { method, path }: Request): string {
+  const why = detail.replace(/(\.{3})?".*" is not valid JSON/s, 'what came is not valid JSON');
+  return logLine(`${method} ${path} was refused with ${status}: ${title}: ${why}`);
 }
 
 function protect(_req: Request, res: Response, next: NextFunction): void {

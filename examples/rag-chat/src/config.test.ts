@@ -13,6 +13,7 @@ describe('readConfig', () => {
       docs: undefined,
       openai: undefined,
       ollama: undefined,
+      modelTimeout: '60s',
       exit: false,
     });
   });
@@ -51,6 +52,13 @@ describe('readConfig', () => {
     expect(() => read([], { OLLAMA_URL: 'localhost:11434' })).toThrow(
       'OLLAMA_URL must be an http:// or https:// address',
     );
+  });
+
+  it('takes a time for the first word, and refuses what is none', () => {
+    expect(read([], { MODEL_TIMEOUT: '2m' }).modelTimeout).toBe('2m');
+    for (const bad of ['soon', '0s', '-1s', '90']) {
+      expect(() => read([], { MODEL_TIMEOUT: bad })).toThrow(/MODEL_TIMEOUT must be a duration above 0/);
+    }
   });
 
   it('never prints the key', () => {

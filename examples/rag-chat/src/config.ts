@@ -1,4 +1,5 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { type Duration, parseDuration } from '@warmpath/core/kernel';
 import { StartError } from './start-error.js';
 
 /** Everything that flags and environment decide, checked. */
@@ -12,6 +13,8 @@ export interface AppConfig {
   readonly docs: string | undefined;
   readonly openai: ModelServer | undefined;
   readonly ollama: ModelServer | undefined;
+  /** How long a model server may take to its first word. */
+  readonly modelTimeout: Duration;
   /** Demo only: leave after the tour. */
   readonly exit: boolean;
 }
@@ -25,6 +28,8 @@ interface ModelServer {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const defaultPort = 3000;
+/** A model may have to be loaded from disk first. */
+const defaultModelTimeout = '60s';
 const flags = {
   docs: { type: 'string' },
   port: { type: 'string' },
@@ -56,6 +61,7 @@ export function readConfig(args: readonly string[], env: Environment, program: '
     ollama: ollamaUrl
       ? { baseUrl: urlOf(ollamaUrl, 'OLLAMA_URL'), model: set(env, 'OLLAMA_MODEL') ?? 'llama3.2' }
       : undefined,
+    modelTimeout: durationOf(set(env, 'MODEL_TIMEOUT') ?? defaultModelTimeout, 'MODEL_TIMEOUT'),
     exit: given.exit === true,
   };
 }
@@ -90,6 +96,16 @@ function portOf(value: string, name: string): number {
     `${name} must be a whole number from 0 to 65535.`,
     `It is '${value}'.`,
     `Correct it; 0 takes any free port, and without it the port is ${defaultPort}.`,
+  );
+}
+
+function durationOf(value: string, name: string): Duration {
+  const duration = value as Duration;
+  if ((parseDuration(duration) ?? 0) > 0) return duration;
+  throw new StartError(
+    `${name} must be a duration above 0, such as 90s or 2m.`,
+    `It is '${value}'.`,
+    `Correct it, or leave it out for ${defaultModelTimeout}.`,
   );
 }
 

@@ -1,12 +1,14 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type ChatBackend, createWarmpath } from '@warmpath/core';
+import { type ChatBackend, createWarmpath, type WarmpathEvent } from '@warmpath/core';
 import { createHttpPool } from '@warmpath/core/http';
 import { extractive, type FetchLike, ollama, openai } from '@warmpath/core/models';
 import { createApp } from './app.js';
 import type { AppConfig } from './config.js';
 import { folderSource, installedSources, readDocuments } from './documents.js';
 import { createLibrary, type Library } from './library.js';
+import { logLine } from './log-line.js';
+import { ownHosts } from './own-hosts.js';
 import { messageOf, StartError } from './start-error.js';
 import { isStopWord, wordsOf } from './tokens.js';
 
@@ -31,6 +33,8 @@ const installedSuggestions = [
 const noModel =
   'No language model is configured: the extractive one answers, with the sentences of the documents that fit best. ' +
   'Set OLLAMA_URL, or OPENAI_BASE_URL and OPENAI_API_KEY, to have answers written.';
+/** Of a model that does not answer: twice its time leaves enough for what stands in for it. */
+const attemptsAtModel = 2;
 /** Running answers have this long to end when the application is stopped. */
 const graceMs = 5_000;
 
@@ -40,7 +44,14 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
   const library = createLibrary(await readDocuments(sources, log));
   const pool = createHttpPool({ name: 'models' });
   const models = modelsOf(config, pool.fetch);
-  const runtime = createWarmpath({ chat: { models, cache: { ttl: '10m', maxEntries: 1_000 } } });
+  const runtime = createWarmpath({
+    chat: {
+      models,
+      cache: { ttl: '10m', maxEntries: 1_000 },
+      retry: { attempts: attemptsAtModel, timeout: config.modelTimeout },
+    },
+    onEvent: (event) => logFallback(event, log),
+  });
   const model = models[0].model.name;
   const suggestions = config.docs === undefined ? installedSuggestions : suggestionsFrom(library);
   const app = createApp({
@@ -49,6 +60,8 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     model,
     notice: models.length === 1 ? noModel : undefined,
     suggestions,
+    hosts: ownHosts(config.host),
+    log,
   });
   const server = createServer(app);
   try {
@@ -88,6 +101,11 @@ export function modelsOf(
   ];
   const [first, ...others] = [...configured, extractive()];
   return [{ model: first ?? extractive() }, ...others.map((model) => ({ model, weight: 0 }))];
+}
+
+function logFallback(event: WarmpathEvent, log: (line: string) => void): void {
+  if (event.type !== 'fallback.used') return;
+  log(logLine(`${event.failed} failed, ${event.next} answers instead: ${messageOf(event.error)}`));
 }
 
 /** One question for each of a few pages: those whose text speaks of what their title names. */

@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +18,8 @@ afterEach(async () => {
   other = undefined;
 });
 
+const eventOf = (event: string, data: unknown): string => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+
 const start = async (args: string[]): Promise<RunningApp> => {
   app = await startApp(readConfig(args, {}, 'demo'), () => {});
   return app;
@@ -32,6 +34,22 @@ describe('the tour', () => {
     expect(rows.filter(({ repeated }) => repeated).map(({ layer }) => layer)).toEqual(['memory', 'memory', 'memory']);
     expect(rows.filter(({ how, layer }) => how === 'at once' && layer === 'model')).toHaveLength(1);
     for (const row of rows) expect(row.sources).toBeGreaterThan(0);
+  });
+
+  it('counts a citation without a quote when its passage is there, as model servers cite, and no other', async () => {
+    let known = 'p1';
+    other = createServer((req, res) => {
+      const citations = [{ passage: 'p1', marker: 1 }];
+      const answers = req.url === '/api/chat' ? { layer: 'memory', model: 'm', citations } : { id: 'p1', text: 'Yes.' };
+      res.writeHead(req.url === '/api/chat' || req.url === `/api/passages/${known}` ? 200 : 404);
+      res.end(req.headers.accept === 'text/event-stream' ? eventOf('done', answers) : JSON.stringify(answers));
+    });
+    await new Promise<void>((resolve) => other?.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+    const plan = { questions: ['A?'], together: 'B?' };
+    expect((await runTour(url, plan)).failures).toEqual([]);
+    known = 'p2';
+    expect((await runTour(url, plan)).failures).toContain('"A?" was not answered from the documents.');
   });
 
   it('asks about other documents what their titles suggest', async () => {
@@ -100,6 +118,19 @@ describe('startApp', () => {
     const second = await startApp({ ...readConfig([], {}, 'demo'), port: taken }, () => {});
     expect(Number(new URL(second.url).port)).not.toBe(taken);
     await second.close();
+  });
+
+  it('answers on its own machine to its own names alone', async () => {
+    const { url } = await start(['--port', '0']);
+    const statusFor = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const sent = request(`${url}/api/info`, { headers: { host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        sent.once('error', reject).end();
+      });
+    expect([await statusFor(new URL(url).host), await statusFor('evil.example')]).toEqual([200, 421]);
   });
 
   it('listens no more once it is closed', async () => {

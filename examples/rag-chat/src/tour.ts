@@ -20,7 +20,7 @@ export interface TourOutcome {
   readonly failures: readonly string[];
 }
 
-interface Quoted {
+interface Cited {
   readonly passage: string;
   readonly quote?: string;
 }
@@ -28,7 +28,7 @@ interface Quoted {
 interface Reply {
   readonly layer: string;
   readonly model: string;
-  readonly citations: readonly Quoted[];
+  readonly citations: readonly Cited[];
   readonly firstChunkMs: number;
   readonly totalMs: number;
 }
@@ -61,17 +61,22 @@ export function planOf(suggestions: readonly string[]): TourPlan {
   return { questions, together: suggestions.at(-1) ?? '' };
 }
 
-/** Asks a running application through HTTP, in order: every question, two of them again, one by three people at once. */
-export async function runTour(url: string, plan: TourPlan): Promise<TourOutcome> {
+/**
+ * Asks a running application through HTTP, in order: every question, two of them again, one by three people at once.
+ * @param signal ends the tour where it is; what it gives back is then worth nothing
+ */
+export async function runTour(url: string, plan: TourPlan, signal?: AbortSignal): Promise<TourOutcome> {
   const rows: TourRow[] = [];
   const failures: string[] = [];
   const [first = '', second = first] = plan.questions;
 
   async function ask(question: string, how: TourRow['how'], repeated: boolean): Promise<void> {
+    if (signal?.aborted) return;
     try {
-      const reply = how === 'json' ? await askWhole(url, question) : await askStreamed(url, question);
+      const reply = await (how === 'json' ? askWhole : askStreamed)(url, question, signal);
       rows.push({ question, how, repeated, ...reply, sources: reply.citations.length });
-      if (!(await isQuoted(url, reply.citations))) failures.push(`"${question}" was not answered from the documents.`);
+      if (!(await isFromDocuments(url, reply.citations)))
+        failures.push(`"${question}" was not answered from the documents.`);
     } catch (error) {
       failures.push(`"${question}" failed: ${error instanceof Error ? error.message : error}`);
     }
@@ -151,9 +156,9 @@ function milliseconds(value: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
 
-async function askStreamed(url: string, question: string): Promise<Reply> {
+async function askStreamed(url: string, question: string, signal: AbortSignal | undefined): Promise<Reply> {
   const startedAt = performance.now();
-  const response = await post(url, question, 'text/event-stream');
+  const response = await post(url, question, 'text/event-stream', signal);
   let firstChunkMs: number | undefined;
   let outcome: Outcome | undefined;
   for await (const { event, data } of readEvents(response.body ?? emptyBody())) {
@@ -167,9 +172,9 @@ async function askStreamed(url: string, question: string): Promise<Reply> {
   return { layer, model, citations, firstChunkMs: firstChunkMs ?? totalMs, totalMs };
 }
 
-async function askWhole(url: string, question: string): Promise<Reply> {
+async function askWhole(url: string, question: string, signal: AbortSignal | undefined): Promise<Reply> {
   const startedAt = performance.now();
-  const response = await post(url, question, 'application/json');
+  const response = await post(url, question, 'application/json', signal);
   const { layer, model, citations } = (await response.json()) as Outcome;
   const totalMs = performance.now() - startedAt;
   return { layer, model, citations, firstChunkMs: totalMs, totalMs };
@@ -181,24 +186,27 @@ function emptyBody(): ReadableStream<Uint8Array> {
   return new Blob([]).stream();
 }
 
-async function post(url: string, question: string, accept: string): Promise<Response> {
+async function post(url: string, question: string, accept: string, signal: AbortSignal | undefined): Promise<Response> {
   const response = await fetch(`${url}/api/chat`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept },
     body: JSON.stringify({ question }),
+    ...(signal ? { signal } : {}),
   });
   if (response.ok) return response;
   throw new Error(`status ${response.status}: ${(await response.text()).slice(0, 300)}`);
 }
 
-/** Answered from the documents means: at least one quote stands word for word in the passage that it names. */
-async function isQuoted(url: string, citations: readonly Quoted[]): Promise<boolean> {
+/**
+ * Answered from the documents means: at least one citation names a passage that is there, and what it quotes, if it
+ * quotes, stands in it word for word. Language models name passages without quoting them.
+ */
+async function isFromDocuments(url: string, citations: readonly Cited[]): Promise<boolean> {
   for (const { passage, quote } of citations) {
-    if (!quote) continue;
     const response = await fetch(`${url}/api/passages/${encodeURIComponent(passage)}`);
     if (!response.ok) continue;
     const { text } = (await response.json()) as { text: string };
-    if (text.includes(quote)) return true;
+    if (quote === undefined || text.includes(quote)) return true;
   }
   return false;
 }
