@@ -15,14 +15,12 @@ import {
   untilAborted,
   WarmpathError,
 } from '../kernel/index.js';
-import type { Cache, CacheCall, CachedStream, CacheLevel, CacheResult, Computation, StreamCall } from './contract.js';
-import type { CacheEvent } from './events.js';
+import type { Cache, CacheCall, CachedStream, CacheResult, Computation, StreamCall } from './contract.js';
 import { Flight, type Voided } from './flight.js';
 import { isolated, keepable } from './isolation.js';
-import { type MemoryEntry, MemoryTier } from './memory-tier.js';
 import { type CacheOptions, type ResolvedCacheOptions, resolveOptions } from './options.js';
 import { SharedStream } from './shared-stream.js';
-import { StoreGuard } from './store-guard.js';
+import { Tiers } from './tiers.js';
 
 /** @throws WarmpathError `WP_BAD_OPTION` */
 export function createCache(options: CacheOptions): Cache {
@@ -55,16 +53,14 @@ interface OpenStream {
 class TieredCache implements Cache {
   readonly name: string;
   readonly #options: ResolvedCacheOptions;
-  readonly #memory: MemoryTier;
-  readonly #store: StoreGuard;
+  readonly #tiers: Tiers;
   readonly #flights = new Map<string, Flight<Landed>>();
   readonly #streams = new Map<string, OpenStream>();
 
   constructor(options: ResolvedCacheOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#memory = new MemoryTier(options.maxEntries, options.clock);
-    this.#store = new StoreGuard(options);
+    this.#tiers = new Tiers(options);
   }
 
   async getOrSet<V>(key: unknown, compute: (c: Computation) => V | Promise<V>, call?: CacheCall): Promise<V> {
@@ -78,8 +74,8 @@ class TieredCache implements Cache {
   ): Promise<CacheResult<V>> {
     if (typeof compute !== 'function') throw badOption(`Cache '${this.name}'`, 'compute', 'a function', compute);
     const lookup = this.#lookup('value', key, call);
-    const hit = this.#fromMemory(lookup.id);
-    if (hit) return { value: isolated(hit.value) as V, level: 'memory', ageMs: this.#age(hit) };
+    const hit = this.#tiers.peek(lookup.id);
+    if (hit) return { value: isolated(hit.value) as V, level: 'memory', ageMs: this.#tiers.age(hit) };
 
     const caller = this.#caller(call);
     try {
@@ -89,7 +85,7 @@ class TieredCache implements Cache {
         return { value: own as V, level, ageMs };
       }
       const { kept } = await joined.join(caller?.signal);
-      this.#reportHit(lookup.id, 'shared', 0, 0);
+      this.#tiers.hit(lookup.id, 'shared', 0, 0);
       return { value: (keepable(kept)?.copy ?? kept) as V, level: 'shared', ageMs: 0 };
     } finally {
       caller?.release();
@@ -108,7 +104,7 @@ class TieredCache implements Cache {
   }
 
   peek<V>(key: unknown, call: CacheCall = {}): V | undefined {
-    const hit = this.#fromMemory(this.#lookup('value', key, call).id);
+    const hit = this.#tiers.peek(this.#lookup('value', key, call).id);
     return hit && (isolated(hit.value) as V);
   }
 
@@ -118,34 +114,33 @@ class TieredCache implements Cache {
     call: StreamCall<C> = {},
   ): Promise<CachedStream<C>> {
     const lookup = this.#lookup('stream', key, call);
-    const hit = this.#fromMemory(lookup.id);
+    const hit = this.#tiers.peek(lookup.id);
     if (hit) {
       const chunks = replay(hit.value as readonly C[], [call.signal, currentContext()?.signal]);
-      return { level: 'memory', ageMs: this.#age(hit), chunks };
+      return { level: 'memory', ageMs: this.#tiers.age(hit), chunks };
     }
     const caller = this.#caller(call);
     const joined = this.#streams.get(lookup.id);
     const { stream, opened } = joined ?? this.#open(lookup, produce, call.isComplete);
     const chunks = stream.read(caller?.signal, caller?.release);
     const source = await untilAborted(opened, caller?.signal);
-    if (joined) this.#reportHit(lookup.id, 'shared', 0, 0);
+    if (joined) this.#tiers.hit(lookup.id, 'shared', 0, 0);
     return { ...(joined ? { level: 'shared', ageMs: 0 } : source), chunks: chunks as AsyncIterable<C> };
   }
 
   async delete(key: unknown, call: CacheCall = {}): Promise<void> {
     const ids = (['value', 'stream'] as const).map((kind) => this.#lookup(kind, key, call).id);
     for (const id of ids) {
-      this.#memory.delete(id);
       const flight = this.#flights.get(id) ?? this.#streams.get(id)?.stream;
       if (flight) flight.voided = 'invalidated';
       this.#flights.delete(id);
       this.#streams.delete(id);
     }
-    await Promise.all(ids.map((id) => this.#store.delete(id)));
+    await Promise.all(ids.map((id) => this.#tiers.delete(id)));
   }
 
   async close(): Promise<void> {
-    await this.#store.settled();
+    await this.#tiers.settled();
   }
 
   #lookup(kind: 'value' | 'stream', key: unknown, call: CacheCall): Lookup {
@@ -177,31 +172,26 @@ class TieredCache implements Cache {
     return linkAbort({ parents, timeoutMs, clock, what });
   }
 
-  #fromMemory(id: string): MemoryEntry | undefined {
-    const entry = this.#memory.get(id);
-    if (entry) this.#reportHit(id, 'memory', this.#age(entry), entry.computeMs);
-    return entry;
-  }
-
   async #load(
     lookup: Lookup,
     compute: (c: Computation) => unknown,
     signal: AbortSignal,
     isVoid: () => Voided | undefined,
   ): Promise<Landed> {
-    const stored = await this.#fromStore(lookup.id, isVoid);
-    if (stored) return { own: isolated(stored.value), kept: stored.value, level: 'store', ageMs: this.#age(stored) };
+    const stored = await this.#tiers.fetch(lookup.id, isVoid);
+    if (stored)
+      return { own: isolated(stored.value), kept: stored.value, level: 'store', ageMs: this.#tiers.age(stored) };
 
     signal.throwIfAborted(); // everybody left while the store was asked
-    const began = this.#began(lookup.id);
+    const began = this.#tiers.miss(lookup.id);
     try {
       const computed = await runShared(signal, lookup.tenant, () => compute({ signal }));
-      const kept = this.#keep(lookup, computed, began, isVoid());
+      const kept = this.#tiers.keep(lookup.id, lookup.ttlMs, computed, began, isVoid());
       // What a hit will give later: data that does not survive being kept shows at the first call, not at the second.
       return { own: keepable(kept)?.copy ?? kept, kept, level: 'computed', ageMs: 0 };
     } catch (error) {
-      if (signal.aborted) this.#reportUnstored(lookup.id, 'abandoned');
-      else this.#reportFailure(lookup.id, began, error);
+      if (signal.aborted) this.#tiers.unstored(lookup.id, 'abandoned');
+      else this.#tiers.failed(lookup.id, began, error);
       throw error;
     }
   }
@@ -213,12 +203,12 @@ class TieredCache implements Cache {
   ): OpenStream {
     const { id } = lookup;
     const controller = new AbortController();
-    const stored = this.#fromStore(id, () => stream.voided);
+    const stored = this.#tiers.fetch(id, () => stream.voided);
     let began: number | undefined;
     const load = async function* (cache: TieredCache): AsyncGenerator<C> {
       const entry = await stored;
       if (entry) return yield* entry.value as readonly C[];
-      began = cache.#began(id);
+      began = cache.#tiers.miss(id);
       yield* produce({ signal: controller.signal });
     };
     const unlink = (): void => {
@@ -235,19 +225,19 @@ class TieredCache implements Cache {
               unlink();
               if (began === undefined) return; // it came from the store
               try {
-                if (isComplete(chunks)) this.#keep(lookup, chunks, began, stream.voided);
-                else this.#reportUnstored(id, 'incomplete');
+                if (isComplete(chunks)) this.#tiers.keep(id, lookup.ttlMs, chunks, began, stream.voided);
+                else this.#tiers.unstored(id, 'incomplete');
               } catch (error) {
-                this.#reportFailure(id, began, error); // isComplete itself failed: the readers have their stream
+                this.#tiers.failed(id, began, error); // isComplete itself failed: the readers have their stream
               }
             },
             onFail: (error) => {
               unlink();
-              this.#reportFailure(id, began ?? this.#options.clock.now(), error);
+              this.#tiers.failed(id, began ?? this.#options.clock.now(), error);
             },
             onAbandoned: () => {
               unlink();
-              if (began !== undefined) this.#reportUnstored(id, 'abandoned');
+              if (began !== undefined) this.#tiers.unstored(id, 'abandoned');
             },
             abort: (reason) => controller.abort(reason),
           },
@@ -255,73 +245,11 @@ class TieredCache implements Cache {
         ),
     );
     const opened = stored.then((entry): Source => {
-      return entry ? { level: 'store', ageMs: this.#age(entry) } : { level: 'computed', ageMs: 0 };
+      return entry ? { level: 'store', ageMs: this.#tiers.age(entry) } : { level: 'computed', ageMs: 0 };
     });
     const opening = { stream: stream as SharedStream<unknown>, opened };
     this.#streams.set(id, opening);
     return opening;
-  }
-
-  /** What the store holds, promoted to memory unless the key was invalidated while the store was asked. */
-  async #fromStore(id: string, isVoid: () => Voided | undefined): Promise<MemoryEntry | undefined> {
-    if (!this.#options.store) return undefined;
-    const stored = await this.#store.get(id);
-    if (!stored || isVoid()) return undefined;
-    const now = this.#options.clock.now();
-    const wall = this.#options.clock.wall();
-    const entry = {
-      value: stored.value,
-      storedAt: now - Math.max(0, wall - stored.storedAt),
-      // Never longer than it was to live at first: wall clocks step back, and those of two machines differ.
-      expiresAt: now + Math.min(stored.expiresAt - wall, stored.expiresAt - stored.storedAt),
-      computeMs: stored.computeMs,
-    };
-    this.#memory.set(id, entry);
-    this.#reportHit(id, 'store', this.#age(entry), entry.computeMs);
-    return entry;
-  }
-
-  /** Keeps a copy in both tiers and returns it, or the value itself where it may not or cannot be kept. */
-  #keep({ id, ttlMs }: Lookup, value: unknown, began: number, voided: Voided | undefined): unknown {
-    const { clock } = this.#options;
-    const now = clock.now();
-    const computeMs = now - began;
-    this.#report({ type: 'cache.computed', cache: this.name, key: id, ms: computeMs });
-    const kept = keepable(value);
-    if (voided || !kept) {
-      this.#reportUnstored(id, voided ?? 'not-cloneable');
-      return kept ? kept.copy : value;
-    }
-    this.#memory.set(id, { value: kept.copy, storedAt: now, expiresAt: now + ttlMs, computeMs });
-    const wall = clock.wall();
-    this.#store.set(id, { value: kept.copy, storedAt: wall, expiresAt: wall + ttlMs, computeMs });
-    return kept.copy;
-  }
-
-  #age(entry: MemoryEntry): number {
-    return this.#options.clock.now() - entry.storedAt;
-  }
-
-  #began(id: string): number {
-    this.#report({ type: 'cache.miss', cache: this.name, key: id });
-    return this.#options.clock.now();
-  }
-
-  #reportHit(id: string, level: Exclude<CacheLevel, 'computed'>, ageMs: number, savedMs: number): void {
-    this.#report({ type: 'cache.hit', cache: this.name, key: id, level, ageMs, savedMs });
-  }
-
-  #reportFailure(id: string, began: number, error: unknown): void {
-    const ms = this.#options.clock.now() - began;
-    this.#report({ type: 'cache.failed', cache: this.name, key: id, ms, error });
-  }
-
-  #reportUnstored(id: string, reason: Extract<CacheEvent, { type: 'cache.unstored' }>['reason']): void {
-    this.#report({ type: 'cache.unstored', cache: this.name, key: id, reason });
-  }
-
-  #report(event: CacheEvent): void {
-    this.#options.onEvent?.(event);
   }
 }
 
