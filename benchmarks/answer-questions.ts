@@ -3,6 +3,8 @@ export interface AskedQuestion {
   readonly question: string;
   /** Each must stand in the text of the answer. */
   readonly says: readonly RegExp[];
+  /** A block of code in the answer must hold it. */
+  readonly code?: RegExp;
   /** At least one quote must hold it. */
   readonly cites: RegExp;
   /** Every quote must hold it: a quote about something else spoils the answer. */
@@ -54,7 +56,7 @@ export const tuned: readonly AskedQuestion[] = [
   {
     question: 'What errors can undici throw?',
     about: /error/i,
-    says: [/typed error objects|`errors` namespace|base class for all undici errors/],
+    says: [/UND_ERR_/],
     cites: /error/i,
     never: /TypeError|WebAssembly is unavailable/,
   },
@@ -63,12 +65,14 @@ export const tuned: readonly AskedQuestion[] = [
     about: /socks/i,
     says: [/Socks5ProxyAgent/, /```/],
     cites: /new Socks5ProxyAgent|SOCKS5/,
-    never: /^Throws/,
+    code: /new Socks5ProxyAgent\(/,
+    never: /^(?:Throws|- )/,
   },
   {
     question: 'How can I send requests through a proxy?',
     about: /proxy/i,
-    says: [/ProxyAgent|proxy url/],
+    says: [/ProxyAgent/],
+    code: /new ProxyAgent\(/,
     cites: /proxy/i,
     never: /new EnvHttpProxyAgent/,
   },
@@ -143,10 +147,19 @@ export const tuned: readonly AskedQuestion[] = [
     question: 'How do I send JSON in a POST request?',
     about: /JSON/,
     says: [/JSON\.stringify/, /method: 'POST'/],
+    code: /(?:fetch|request|Request)\(/,
     cites: /JSON\.stringify/,
+    never: /mock/i,
   },
   { question: 'Which Node.js version does undici v8 require?', about: /Node/, says: [/22\.19/], cites: /22\.19/ },
-  { question: 'How do I cache responses?', about: /cach/i, says: [/interceptors\.cache|cache\(/], cites: /cache/i },
+  {
+    question: 'How do I cache responses?',
+    about: /cach/i,
+    says: [/interceptors\.cache/],
+    code: /interceptors\.cache\(/,
+    cites: /cache/i,
+    never: /CacheStorage|caches\./,
+  },
   {
     question: 'What is a BalancedPool?',
     about: /upstream|BalancedPool|balanc/i,
@@ -323,6 +336,9 @@ export const outOfScope: readonly string[] = [
   'Which React hook fetches data?',
   'How do I write a join in SQL?',
   'What is the price of a Mercedes?',
+  'How do I use undici with TypeScript?',
+  'Does undici support HTTP/3?',
+  'How do I sign a request for AWS?',
 ];
 
 /** The same, held out like the questions above. */

@@ -3,6 +3,7 @@ import { seededRandom } from '@warmpath/core/kernel';
 import { type ChatAnswer, extractive, type Passage } from '@warmpath/core/models';
 import MiniSearch from 'minisearch';
 import { type AskedQuestion, heldOut, outOfScope, outOfScopeHeldOut, tuned } from '#answer-questions';
+import { fresh, freshSealed } from '#answer-questions-fresh';
 import { type Outcome, rounded } from '#harness';
 import { installedSources, readDocuments } from '../examples/rag-chat/dist/documents.js';
 import { type DocumentPassage, splitPassages } from '../examples/rag-chat/dist/passages.js';
@@ -67,6 +68,8 @@ async function onDocuments(squad: Squad | undefined): Promise<Record<string, num
   const strangers = squad ? sampled(squad.questions, squadSample / 2).map(({ question }) => question) : [];
   const accepted = await shareOf(tuned, async (asked) => accepts(asked, await ask(asked.question)));
   const acceptedHeldOut = await shareOf(heldOut, async (asked) => accepts(asked, await ask(asked.question)));
+  const acceptedFresh = await shareOf(fresh, async (asked) => accepts(asked, await ask(asked.question)));
+  const acceptedSealed = await shareOf(freshSealed, async (asked) => accepts(asked, await ask(asked.question)));
   const declines = async (question: string): Promise<boolean> => (await ask(question)).citations.length === 0;
   // After those above, so that what is timed is warm.
   const times: number[] = [];
@@ -77,6 +80,8 @@ async function onDocuments(squad: Squad | undefined): Promise<Record<string, num
   return {
     'docs.accepted': accepted,
     'docs.heldOut': acceptedHeldOut,
+    'docs.fresh': acceptedFresh,
+    'docs.freshSealed': acceptedSealed,
     declined: await shareOf(outOfScope, declines),
     'declined.heldOut': await shareOf(outOfScopeHeldOut, declines),
     ...(strangers.length > 0 ? { 'declined.squad': await shareOf(strangers, declines) } : {}),
@@ -85,14 +90,19 @@ async function onDocuments(squad: Squad | undefined): Promise<Record<string, num
   };
 }
 
-function accepts({ says, cites, about, never }: AskedQuestion, { text, citations }: ChatAnswer): boolean {
+function accepts({ says, code, cites, about, never }: AskedQuestion, { text, citations }: ChatAnswer): boolean {
   const said = spaced(text);
   return (
     says.every((part) => part.test(said)) &&
+    (!code || blocksOf(text).some((block) => code.test(block))) &&
     !never?.test(said) &&
     citations.some(({ quote = '' }) => cites.test(spaced(quote))) &&
     citations.every(({ quote = '' }) => about.test(spaced(quote)))
   );
+}
+
+function blocksOf(text: string): string[] {
+  return text.match(/^(?:`{3,}|~{3,})[\s\S]*?^(?:`{3,}|~{3,})/gm) ?? [];
 }
 
 interface Squad {

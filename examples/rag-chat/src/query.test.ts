@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readQuery } from './query.js';
 
-const known = new Set(['abort', 'request', 'timeout', 'max', 'pool', 'agent', 'store']);
+const known = new Set(['abort', 'request', 'timeout', 'max', 'pool', 'agent', 'store', 'send']);
 const read = (question: string) => readQuery(question, (term) => known.has(term));
 const firsts = (question: string): string[] => read(question).words.map(({ terms }) => terms[0] ?? '');
 
@@ -27,6 +27,18 @@ describe('readQuery', () => {
     expect(read('What is a Pool?')).toMatchObject({ wantsDefinition: true, compares: false });
     expect(read('What is the difference between Pool and Agent?').compares).toBe(true);
     expect(read('How do I close a Pool?')).toMatchObject({ wantsDefinition: false, compares: false });
+  });
+
+  it('sees what asks which things there are', () => {
+    expect(read('What errors can it throw?').wantsList).toBe(true);
+    expect(read('What does maxOrigins do?').wantsList).toBe(false);
+    expect(read('What happens when a store dies?').wantsList).toBe(false);
+  });
+
+  it('counts a verb that goes with anything less than what it is done to', () => {
+    const [send, request] = read('How do I send a request?').words;
+    expect(send?.share).toBeLessThan(1);
+    expect(request?.share).toBe(1);
   });
 
   it('looks for no more words than a number has bits', () => {

@@ -3,6 +3,7 @@ import type { DocumentPassage } from './passages.js';
 import { type Query, readQuery } from './query.js';
 import { type Searchable, searchableOf } from './searchable.js';
 import { type Indexed, indexedOf, mostRare, rarityOf, SecondLook, Vocabulary } from './second-look.js';
+import { Sources } from './sources.js';
 import { termsOf, wordsOf } from './tokens.js';
 
 export interface Retrieval {
@@ -41,6 +42,7 @@ export function createRetrieval(passages: readonly DocumentPassage[]): Retrieval
   index.addAll(entries);
   const rarity = rarityOf(entries);
   const vocabulary = new Vocabulary();
+  const sources = new Sources(passages);
   const indexed = indexedOf(passages, entries, vocabulary);
 
   return {
@@ -55,10 +57,12 @@ export function createRetrieval(passages: readonly DocumentPassage[]): Retrieval
         weights: { prefix: 0.25, fuzzy: 0.5 },
         boostTerm: (term) => weights.get(term) ?? 1,
       });
+      const isAllowed = sources.allowedBy(query);
       const look = new SecondLook(query, rarity, vocabulary);
       const ranked = hits.flatMap((hit, place) => {
         const found = indexed.get(String(hit.id));
-        if (!found || (place >= secondLook && !look.isNamed(found))) return [];
+        if (!found || !isAllowed(found.passage.document)) return [];
+        if (place >= secondLook && !look.isNamed(found) && !look.isAbout(found)) return [];
         return [{ found, score: hit.score * look.factorOf(found, hit) }];
       });
       return distinct(ranked, limit);
@@ -76,9 +80,9 @@ function weightsOf({ words }: Query, rarity: ReadonlyMap<string, number>): Map<s
     const weight = (share * (rarity.get(term) ?? mostRare)) / mostRare;
     weights.set(term, Math.max(weight, weights.get(term) ?? 0));
   };
-  for (const { terms, others } of words) {
-    for (const term of terms) add(term, 1);
-    for (const term of others) add(term, otherWeight);
+  for (const { terms, others, share } of words) {
+    for (const term of terms) add(term, share);
+    for (const term of others) add(term, share * otherWeight);
   }
   return weights;
 }

@@ -3,11 +3,23 @@ import { closeness, type Occurrence } from './closeness.js';
 import { countWords, type DocumentPassage } from './passages.js';
 import type { Query, QueryWord } from './query.js';
 import { type Searchable, withoutCode } from './searchable.js';
-import { isStopWord, termsOf, wordsOf } from './tokens.js';
+import { actionOf, kindsOf, type PageTitle, partsOf, titleOf } from './titles.js';
+import { termsOf, wordsOf } from './tokens.js';
 
 /** A question that names the page is often answered by how the page begins, one that asks what it is nearly always. */
 const leadBoost = 1.6;
-const definitionBoost = 4;
+const definitionBoost = 6;
+/** What a page gains at its beginning that is about what is asked, and what one loses that is about something special. */
+const aboutBoost = 2.5;
+const specialLoss = 0.75;
+/** What the rest of a page gains that the question names. */
+const pageBoost = 1.35;
+/** Longer titles are sentences rather than names. */
+const longestSubject = 3;
+/** What lists gain where several things are asked for. */
+const listBoost = 1.25;
+/** What a section gains whose heading is a call of what the question wants done. */
+const actionBoost = 1.3;
 /** What a name that the question spells out in words adds, and words of the question that stand together. */
 const spelledBoost = 1.2;
 const closeBoost = 1;
@@ -19,13 +31,17 @@ const fullWeightWords = 30;
 export const mostRare = 5;
 
 /** A passage with all that a second look at it needs. */
-export interface Indexed {
+export interface Indexed extends PageTitle {
   readonly passage: DocumentPassage;
   /** Its words in order, as numbers. */
   readonly text: Uint32Array;
   /** For each name that it explains, the stems of which it is made. */
   readonly defines: readonly (readonly string[])[];
   readonly isLead: boolean;
+  /** Holds a table, or a list with the sentence that introduces it. */
+  readonly isList: boolean;
+  /** What a heading such as `deleteCookie(headers, name)` does; empty for other headings. */
+  readonly action: string;
   readonly weight: number;
 }
 
@@ -42,7 +58,7 @@ export class SecondLook {
   constructor(query: Query, rarity: ReadonlyMap<string, number>, vocabulary: Vocabulary) {
     this.#query = query;
     this.#vocabulary = vocabulary;
-    this.#weights = query.words.map(({ terms }) => rarity.get(terms[0] ?? '') ?? mostRare);
+    this.#weights = query.words.map(({ terms, share }) => share * (rarity.get(terms[0] ?? '') ?? mostRare));
     for (const [index, { terms, others }] of query.words.entries()) {
       for (const term of [terms[0] ?? '', ...others]) this.#bits.set(term, (this.#bits.get(term) ?? 0) | (1 << index));
     }
@@ -55,17 +71,27 @@ export class SecondLook {
     const covered = isSide ? 1 : this.#covered(new Set(hit.queryTerms));
     const close = isSide ? 1 : closeness(this.#occurrences(found.text), this.#weights, closeWords);
     const spelled = Math.max(0, ...found.defines.map((parts) => this.#spelled(parts)));
-    const lead = named ? this.#leadBoost() : 1;
-    return (0.3 + 0.7 * covered) * (1 + closeBoost * close) * (1 + spelledBoost * spelled) * lead * found.weight;
+    const base = (0.3 + 0.7 * covered) * (1 + closeBoost * close) * (1 + spelledBoost * spelled);
+    const acts = this.#bits.has(found.action) ? actionBoost : 1;
+    const lists = this.#query.wantsList && found.isList ? listBoost : 1;
+    return base * this.#pageFactor(found, named) * acts * lists * found.weight;
   }
 
   /** Whether the question names the page that this passage begins. */
-  isNamed({ isLead, passage }: Indexed): boolean {
-    return isLead && this.#namesTitle(passage.title);
+  isNamed({ isLead, title }: Indexed): boolean {
+    return isLead && this.#asksFor(title);
   }
 
-  #leadBoost(): number {
-    return this.#query.wantsDefinition || this.#query.compares ? definitionBoost : leadBoost;
+  /** The same for a page that is about what is asked, such as ProxyAgent where a proxy is. */
+  isAbout({ isLead, subject }: Indexed): boolean {
+    return isLead && this.#asksFor(subject);
+  }
+
+  #pageFactor(found: Indexed, named: boolean): number {
+    if (named) return this.#query.wantsDefinition || this.#query.compares ? definitionBoost : leadBoost;
+    if (this.isAbout(found)) return 1 + aboutBoost * this.#spelled(found.subject);
+    if (this.#asksFor(found.title)) return pageBoost;
+    return this.#isSpecial(found.subject) ? specialLoss : 1;
   }
 
   /** The share of the question that a passage holds; an identifier's parts and other words of the same meaning count less. */
@@ -109,9 +135,14 @@ export class SecondLook {
     return all > 0 ? held / all : 0;
   }
 
-  #namesTitle(title: string): boolean {
-    const words = wordsOf(title).filter((word) => !isStopWord(word));
-    return words.length > 0 && words.every((word) => this.#bits.has(termsOf(word)[0] ?? ''));
+  /** The page of a SOCKS5 proxy holds much of what is asked about a proxy, and is about another thing. */
+  #isSpecial(subject: readonly string[]): boolean {
+    const asked = subject.filter((term) => this.#bits.has(term)).length;
+    return asked > 0 && asked < subject.length && subject.length <= longestSubject;
+  }
+
+  #asksFor(terms: readonly string[]): boolean {
+    return terms.length > 0 && terms.every((term) => this.#bits.has(term));
   }
 }
 
@@ -161,6 +192,7 @@ export function indexedOf(
 ): Map<string, Indexed> {
   const byId = new Map(passages.map((passage) => [passage.id, passage]));
   const begun = new Set<string>();
+  const kinds = kindsOf(new Map(passages.map(({ document, title }) => [document, title])).values());
   const indexed = new Map<string, Indexed>();
   for (const { id, text, defines } of entries) {
     const passage = byId.get(id);
@@ -170,6 +202,9 @@ export function indexedOf(
       text: vocabulary.numbersOf(text),
       defines: defines.map((name) => wordsOf(name).flatMap((word) => partsOf(termsOf(word)))),
       isLead: !begun.has(passage.document),
+      isList: listed.test(passage.text),
+      action: actionOf(passage.headings.at(-1) ?? ''),
+      ...titleOf(passage.title, kinds),
       weight: Math.min(1, 0.6 + (0.4 * countWords(withoutCode(passage.text))) / fullWeightWords),
     });
     begun.add(passage.document);
@@ -177,8 +212,4 @@ export function indexedOf(
   return indexed;
 }
 
-/** The parts of an identifier, or the one word. */
-function partsOf([whole = '', ...parts]: readonly string[]): string[] {
-  const stems = parts.filter((part) => !part.startsWith('='));
-  return stems.length > 0 ? stems : [whole];
-}
+const listed = /^\|? *:?-+:? *\||:[ \t]*\n\n?[ \t]*[-*+] /m;

@@ -7,14 +7,23 @@ const separators = /[._$'’-]+/;
 /** Words of a question that say nothing about its subject. */
 const stopWords = new Set(
   `a about also an and any are as at be been between but by can compare compared comparison could describe did differ
-  difference differences different do does each explain for from get had has have here
-  how i if in into is it its just like many may me mean means might much must my need no of on only or our per please
+  difference differences different do does each explain for from get had happen happened happens has have here
+  how i if in into is it its just like many may me mean means might much must my need needed needs no of on only or our per please
   shall should so some support supported supports tell than that the their them then there these they this through to
   us use used using via want was way we were what when where which who why will with would you your`.split(/\s+/),
 );
 
+/** Verbs that go with any subject: what they are done to tells more. */
+const commonVerbs = new Set(
+  'add call create handle make put run send set take work write'.split(' ').map((verb) => stem(verb)),
+);
+
 export function isStopWord(word: string): boolean {
   return stopWords.has(word.toLowerCase());
+}
+
+export function isCommonVerb(word: string): boolean {
+  return commonVerbs.has(stem(word.toLowerCase()));
 }
 
 /** The words of a text as they stand, identifiers in one piece. */

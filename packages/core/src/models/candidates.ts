@@ -1,4 +1,4 @@
-import { isNamed, likeness, presence, type Vocabulary } from './concepts.js';
+import { likeness, presence, type Vocabulary } from './concepts.js';
 import { isWeak, type Question } from './question.js';
 import { pairsOf, type Term, termsOf, vocabularyOf } from './terms.js';
 import type { Unit } from './units.js';
@@ -80,10 +80,6 @@ export function weigh(question: Question, candidates: readonly Candidate[]): Wei
 
 function mentions({ own, outer }: Candidate, concept: Term): boolean {
   return Math.max(presence(concept, own), presence(concept, outer)) >= 0.7;
-}
-
-export function holdsAll({ own }: Candidate, concepts: readonly Weighted[]): boolean {
-  return concepts.every(({ concept, weak }) => weak || isNamed(concept, own));
 }
 
 /** Units whose words are shared to more than this part say the same thing. */

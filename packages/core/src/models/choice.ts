@@ -1,7 +1,10 @@
-import { type Candidate, holdsAll, repeats, toCandidate, type Weighted, weigh } from './candidates.js';
-import { specialFactor, spelledBy } from './form.js';
+import { type Candidate, repeats, toCandidate, type Weighted, weigh } from './candidates.js';
+import { isNamed } from './concepts.js';
+import { spelledBy } from './form.js';
 import type { Question } from './question.js';
 import { rank, type Scored } from './ranking.js';
+import { withCode } from './shown-code.js';
+import type { Term } from './terms.js';
 import { pointsElsewhere, type Unit } from './units.js';
 
 /** A best unit that covers less of the question than this does not answer it. */
@@ -34,7 +37,8 @@ function chooseBest(
   const ranked = rank(question, candidates, concepts);
   const best = ranked[0];
   if (!best || !answers(best, concepts)) return [];
-  const isExact = question.isValue || question.isYesNo || ['item', 'row'].includes(best.candidate.unit.kind);
+  const isExact =
+    question.isValue || question.isYesNo || question.isHowTo || ['item', 'row'].includes(best.candidate.unit.kind);
   // Where the question spells a name, other names are other things.
   const isSpelled = spelledBy(question, best.candidate.label, concepts) > 0.7;
   const near = best.score * (isExact ? nearBestExact : nearBest);
@@ -43,10 +47,28 @@ function chooseBest(
   for (const { candidate, score, coverage } of ranked) {
     if (chosen.length >= limit || score < near) break;
     if (coverage < leastCoverage || chosen.some((other) => repeats(candidate, other))) continue;
+    // What to do is told in one place; what another page says of it is another way to do it.
+    if (question.isHowTo && candidate.unit.passage.title !== best.candidate.unit.passage.title) continue;
     if (!isSpelled || candidate === best.candidate || candidate.unit.label === best.candidate.unit.label)
       chosen.push(candidate);
   }
-  return question.isHowTo ? withCode(question, chosen, ranked, limit) : chosen;
+  if (question.isHowTo) return withCode(question, chosen, ranked, limit);
+  return question.listed ? withList(question.listed, chosen, ranked, limit) : chosen;
+}
+
+/** Who asks which things there are is also shown a list of such things from the page that answers. */
+function withList(listed: string, chosen: readonly Candidate[], ranked: readonly Scored[], limit: number): Candidate[] {
+  const page = chosen[0]?.unit.passage.title;
+  const noun: Term = { word: listed, whole: listed, parts: [] };
+  if (chosen.some(({ unit }) => unit.kind === 'list')) {
+    return chosen.filter(({ unit }) => unit.kind === 'list' || unit.kind === 'sentence');
+  }
+  if (chosen.some(({ unit }) => unit.kind !== 'sentence')) return [...chosen];
+  const list = ranked.find(
+    ({ candidate: { unit, lead, heading, own } }) =>
+      unit.kind === 'list' && unit.passage.title === page && [lead, heading, own].some((words) => isNamed(noun, words)),
+  );
+  return list ? [...chosen.slice(0, limit - 1), list.candidate] : [...chosen];
 }
 
 function answers({ coverage, strong }: Scored, concepts: readonly Weighted[]): boolean {
@@ -72,58 +94,21 @@ function withFollowers(best: Candidate, candidates: readonly Candidate[], limit:
   return chosen;
 }
 
-/** How near to the best unit a block of code must come: on the page of the prose, elsewhere, about something special. */
-const nearCode = { here: 0.35, elsewhere: 0.5, special: 0.8 };
-
-/** "How do I" is answered by prose and one block of code that shows it. */
-function withCode(
-  question: Question,
-  chosen: readonly Candidate[],
-  ranked: readonly Scored[],
-  limit: number,
-): Candidate[] {
-  const prose = chosen.filter(({ unit }) => unit.kind !== 'code');
-  const best = ranked[0]?.score ?? 0;
-  const least = (candidate: Candidate): number => {
-    if (prose.some(({ unit }) => unit.passage.title === candidate.unit.passage.title)) return nearCode.here;
-    const isSpecial = specialFactor(question, candidate) < 1 && !isIntroduced(candidate.unit);
-    return isSpecial ? nearCode.special : nearCode.elsewhere;
-  };
-  const code = ranked.find(
-    ({ candidate, score }) => candidate.unit.kind === 'code' && score >= best * least(candidate),
-  );
-  if (!code) return prose;
-  const { unit } = code.candidate;
-  // Code with a sentence of its own, or under a heading that asks the question, needs no sentence from elsewhere.
-  const fitting = prose.filter((candidate) => {
-    if (candidate.unit.passage === unit.passage) return true;
-    const titled = ranked.find((scored) => scored.candidate === candidate)?.titled ?? 0;
-    return !(isIntroduced(unit) && code.score >= best * nearCode.special) && (code.titled < 0.6 || titled > 0);
-  });
-  return [...fitting.slice(0, Math.max(0, limit - 1)), code.candidate];
-}
-
-/** Whether a block of code has the sentence that says what it does. */
-function isIntroduced({ text }: Unit): boolean {
-  return !/^(?:`{3}|~{3})/.test(text);
-}
-
-/** For each of the things compared, the unit that best says what it is. */
+/** For each of the things compared, in the order asked, the unit that best says what it is. */
 function chooseCompared(
   question: Question,
   candidates: readonly Candidate[],
   concepts: readonly Weighted[],
   limit: number,
 ): Candidate[] {
-  const both = rank(question, candidates, concepts).find(({ coverage }) => coverage > 0.95);
-  const chosen =
-    both && both.candidate.unit.kind === 'sentence' && holdsAll(both.candidate, concepts) ? [both.candidate] : [];
-  for (const concept of concepts.filter(({ weak }) => !weak).slice(0, limit)) {
-    const best = rank({ ...question, isDefinition: true }, candidates, [concept]).find(({ candidate }) =>
-      ['sentence', 'list'].includes(candidate.unit.kind),
+  const chosen: Candidate[] = [];
+  for (const concept of concepts.filter(({ weak }) => !weak).slice(0, Math.max(limit, 2))) {
+    const best = rank({ ...question, isDefinition: true }, candidates, [concept]).find(
+      ({ candidate }) =>
+        ['sentence', 'list'].includes(candidate.unit.kind) && !chosen.some((other) => repeats(candidate, other)),
     );
     if (!best || best.coverage < 0.5) return [];
-    if (!chosen.some((other) => repeats(best.candidate, other))) chosen.push(best.candidate);
+    chosen.push(best.candidate);
   }
-  return chosen.slice(0, Math.max(limit, 2));
+  return chosen;
 }

@@ -22,11 +22,10 @@ import {
 } from './chat-model.js';
 import { chooseUnits } from './choice.js';
 import { readQuestion } from './question.js';
-
 import { type Unit, unitsOf } from './units.js';
 
 export interface ExtractiveOptions {
-  /** The most sentences (or list items, table rows, blocks of code) in an answer. Default 3. */
+  /** The most sentences (or list items, table rows, short lists, blocks of code) in an answer. Default 3. */
   readonly sentences?: number;
   /** How fast the answer is streamed, for demonstrations; 0, the default, is as fast as it is read. */
   readonly wordsPerSecond?: number;
@@ -113,12 +112,12 @@ function inReadingOrder(units: readonly Unit[]): Unit[] {
 
 function withMarker(unit: Unit, all: readonly Unit[], marker: number): string {
   if (unit.kind === 'code') {
-    const heading = unit.headings.at(-1) ?? unit.passage.heading;
+    const heading = headingOf(unit);
     const title = all.length === 1 && unit.text.startsWith('`') && heading ? `**${heading}**\n\n` : '';
     return `${title}${unit.text}\n\n[${marker}]`;
   }
   if (unit.kind === 'item' || unit.kind === 'row') return `${all.length > 1 ? '- ' : ''}${unit.text} [${marker}]`;
-  const name = unit.kind === 'sentence' ? describedName(unit) : undefined;
+  const name = unit.kind === 'sentence' ? (describedName(unit) ?? describedTitle(unit)) : undefined;
   return `${name ? `${name}: ` : ''}${unit.text} [${marker}]`;
 }
 
@@ -129,6 +128,13 @@ function describedName(unit: Unit): string | undefined {
   const isName = name !== heading ? /[\p{Lu}_.(]/u.test(name.slice(1)) : /^[\w$]+[_.(][^\s`]*$/.test(name);
   const [plain = ''] = /[\w$.]+/.exec(name) ?? [];
   return !isName || unit.text.includes(plain) ? undefined : `\`${name}\``;
+}
+
+/** A page named "Pool" may begin "A pool of clients ...", without a word that this is what a Pool is. */
+function describedTitle({ opens, headings, passage, text }: Unit): string | undefined {
+  const beginsPage = opens && headings.length <= 1 && !passage.heading;
+  const isNamed = /^[\w$.]+$/.test(passage.title) && !text.includes(passage.title);
+  return beginsPage && isNamed && /^An? /.test(text) ? passage.title : undefined;
 }
 
 function separator(before: Unit, after: Unit): string {

@@ -1,7 +1,7 @@
 import { type Candidate, headingOf, type Weighted } from './candidates.js';
-import { isNamed, presence, unasked } from './concepts.js';
+import { isNamed, presence, unasked, type Vocabulary } from './concepts.js';
 import type { Question } from './question.js';
-import { stem, type Term, vocabularyOf } from './terms.js';
+import { stem, type Term, termsOf, vocabularyOf } from './terms.js';
 import { leansBack, pointsElsewhere } from './units.js';
 
 /** What the form of a unit, apart from its words, adds to or takes from its fit for a kind of question; 0 for neither. */
@@ -16,10 +16,17 @@ export function formBonus(question: Question, candidate: Candidate, concepts: re
   if (question.isHowTo && kind !== 'code' && /\b(?:can|use|using|to|call|pass|set|by)\b/i.test(text)) bonus += 0.15;
   if (question.action && doesIt(question.action, text)) bonus += 0.3;
   if (question.isValue && /\b(?:is|are) [`'"\d]|\*\*Default:\*\*/.test(text)) bonus += 0.15;
+  const isCalled = question.action !== '' && isNamedAfter(question.action, candidate);
+  if (isCalled) bonus += 0.6;
   if (question.isHowTo && isProperty(candidate)) bonus -= 0.2;
-  if (question.isHowTo && /^\W*(?:throws|returns|emitted|extends)\b/i.test(text)) bonus -= 0.5;
+  if (isOpposite(question, candidate)) bonus -= 0.4;
+  if ((question.isHowTo || question.isDefinition) && /^`(?:true|false)` (?:after|when|if|once)\b/.test(text))
+    bonus -= 0.5;
+  if (question.isHowTo && !isCalled && /^\W*(?:throws|returns|emitted|published|extends)\b/i.test(text)) bonus -= 0.5;
   if (pointsElsewhere.test(text)) bonus -= 0.35;
+  if (kind === 'sentence' && /^(?:\S+ ){1,4}also\b/.test(text)) bonus -= 0.2;
   if (text.endsWith(':')) bonus -= 0.3;
+  if (/\bdeprecated\b/i.test(text) && !question.asked.has('deprecat')) bonus -= 0.3;
   return bonus;
 }
 
@@ -29,9 +36,38 @@ function doesIt(action: string, text: string): boolean {
   return first !== undefined && stem(first.toLowerCase()) === action;
 }
 
-/** Under a name that nobody calls, such as `client.closed`, stands what something is and not how it is done. */
+/** What stands first under `deleteCookie(headers, name)`, and the code there, tells how to delete one. */
+export function isNamedAfter(action: string, { unit }: Candidate): boolean {
+  if (!unit.opens && unit.kind !== 'code') return false;
+  const called = /(\w+)\(/.exec(headingOf(unit))?.[1];
+  const { whole, parts } = termsOf(called ?? '')[0] ?? { whole: '', parts: [] };
+  const verb = parts[0] ?? whole;
+  return verb !== '' && presence({ word: action, whole: action, parts: [] }, new Map([[verb, 1]])) > 0;
+}
+
+/** Who asks how to enable something is misled by what stands under how to disable it. */
+function isOpposite({ action }: Question, { heading, lead }: Candidate): boolean {
+  const opposite = opposites.get(action);
+  const holds = (word: string): boolean => heading.has(word) || lead.has(word);
+  return opposite !== undefined && holds(opposite) && !holds(action);
+}
+
+const opposites: ReadonlyMap<string, string> = new Map(
+  ['enable disable', 'open close', 'add remove', 'start stop', 'connect disconnect', 'activate deactivate'].flatMap(
+    (pair) => {
+      const [left = '', right = ''] = pair.split(' ').map(stem);
+      return [
+        [left, right],
+        [right, left],
+      ] as const;
+    },
+  ),
+);
+
+/** Under a name that nobody calls, such as `client.closed`, or an event, stands what something is, not how it is done. */
 function isProperty({ headingName, unit }: Candidate): boolean {
-  return headingName !== undefined && /^`?[\w$]+(?:\.[\w$]+)+`?$/.test(headingOf(unit));
+  const heading = headingOf(unit);
+  return /^event:/i.test(heading) || (headingName !== undefined && /^`?[\w$]+(?:\.[\w$]+)+`?$/.test(heading));
 }
 
 /** The first sentence of a section tells what the section is about, that of a page what the page is about. */
@@ -39,10 +75,18 @@ function openingBonus(question: Question, { unit, title, outer }: Candidate, str
   let bonus = strong.some(({ whole }) => title.some((term) => term.whole === whole)) ? 0.12 : 0;
   if (!unit.opens || question.isValue || question.isYesNo) return bonus;
   if (strong.some((concept) => isNamed(concept, outer))) bonus += question.isHowTo ? 0.3 : 0.2;
-  const asked = new Set(strong.map(({ whole }) => whole));
   const beginsPage = unit.headings.length <= 1 && !unit.passage.heading;
-  if (beginsPage && title.length > 0 && title.every(({ whole }) => asked.has(whole))) bonus += 0.25;
+  if (beginsPage && isAbout(title, new Set(strong.map(({ whole }) => whole))))
+    bonus += question.isDefinition ? 0.5 : 0.25;
   return bonus;
+}
+
+/** Whether a title names nothing but what is asked, or is a name that ends in its kind, such as ProxyAgent of a proxy. */
+function isAbout(title: readonly Term[], asked: ReadonlySet<string>): boolean {
+  const [name, ...more] = title;
+  if (name === undefined) return false;
+  if (title.every(({ whole }) => asked.has(whole))) return true;
+  return more.length === 0 && name.parts.length > 1 && name.parts.slice(0, -1).every((part) => asked.has(part));
 }
 
 function kindBonus(
@@ -52,16 +96,23 @@ function kindBonus(
   concepts: readonly Weighted[],
 ): number {
   const { unit } = candidate;
-  if (unit.kind === 'code') return question.isHowTo ? shownBy(unit.text) : -0.5;
+  if (unit.kind === 'code') return codeBonus(question, candidate);
   if (unit.kind === 'item' || unit.kind === 'row') return labelBonus(question, candidate, strong, concepts);
-  if (unit.kind !== 'sentence') return 0;
+  if (unit.kind === 'list') return listBonus(question, unit.text, strong);
   return (leansBack.test(unit.text) ? -0.35 : 0) + (/[.!?:)]["'”’*_`]*$/.test(unit.text) ? 0 : -0.35);
+}
+
+/** A list answers when what introduces it is on the subject, not when one of its items happens to be. */
+function listBonus({ listed }: Question, list: string, strong: readonly Term[]): number {
+  const intro = vocabularyOf(list.slice(0, list.indexOf('\n')));
+  if (intro.has(listed)) return 1;
+  return strong.some((concept) => presence(concept, intro) > 0.5) ? 0 : -0.5;
 }
 
 /** An option is what the question is about when the question names it, or spells it out as "maximum response size". */
 function labelBonus(
   question: Question,
-  { unit, words, label, labelWords }: Candidate,
+  { unit, own, words, label, labelWords }: Candidate,
   strong: readonly Term[],
   concepts: readonly Weighted[],
 ): number {
@@ -71,7 +122,9 @@ function labelBonus(
   if (named || spelled > 0) bonus += Math.max(named ? 0.6 : 0, (question.isValue ? 1.2 : 0.6) * spelled);
   else if (strong.some((concept) => presence(concept, labelWords) === 1)) bonus += 0.15;
   else if (question.isHowTo || question.isDefinition) bonus -= 0.3;
-  if (question.isHowTo && spelled < 0.6) bonus -= 0.5;
+  const deed = deedOf(question);
+  if (question.isHowTo && spelled < 0.6 && !unit.label.includes('('))
+    bonus -= deed && presence(deed, own) > 0.5 ? 0.3 : 0.7;
   // A name alone says nothing about itself.
   if (words < labelWords.size + 3) bonus -= 0.6;
   return bonus;
@@ -91,11 +144,28 @@ export function spelledBy({ asked }: Question, label: readonly Term[], concepts:
   return all > 0 ? held / all : 0;
 }
 
+/** Code answers only who asks how, and only when it shows what is to be done. */
+function codeBonus(question: Question, { unit, own, lead, outer }: Candidate): number {
+  if (!question.isHowTo) return -1.5;
+  const deed = deedOf(question);
+  const isShown = !deed || [own, lead, outer].some((words) => presence(deed, words) > 0.5);
+  return shownBy(unit.text) - (isShown ? 0 : 0.6);
+}
+
+/** What is to be done; nothing for a verb that goes with anything, such as "use". */
+function deedOf({ essential, action }: Question): Term | undefined {
+  return essential.find(({ whole }) => whole === action);
+}
+
 /** Code that only imports shows nothing, a single statement little. */
 function shownBy(code: string): number {
+  return [-0.5, -0.2][statementsIn(code)] ?? 0.1;
+}
+
+/** The lines of a unit's code that say something, imports left out. */
+export function statementsIn(code: string): number {
   const lines = code.replace(/^[\s\S]*?(?:```|~~~).*\n/, '').split('\n');
-  const said = lines.filter((line) => !/^\s*(?:$|import\b|const .* = require\b|\/\/|```|~~~)/.test(line)).length;
-  return [-0.5, -0.2][said] ?? 0.1;
+  return lines.filter((line) => !/^\s*(?:$|import\b|const .* = require\b|\/\/|```|~~~)/.test(line)).length;
 }
 
 /** From 0 to about 1: a sentence whose subject is the concept, or that opens the section named after it. */
@@ -124,10 +194,17 @@ export function lengthFactor(words: number, code: string | undefined): number {
   return words < 5 ? 0.55 : 1 / (1 + Math.max(0, words - 40) / 150);
 }
 
+/** What a name adds to what is asked, its last part left out: a ProxyAgent is the agent of any proxy. */
+function special(parts: readonly string[], asked: Vocabulary): number {
+  const added = unasked(parts, asked);
+  const kind = parts.at(-1) ?? '';
+  return added > 0 && !asked.has(kind) ? added - 1 : added;
+}
+
 /** From 1 down, for what stands under a name that is about something more special than was asked. */
 export function specialFactor({ asked }: Question, { title, headingName }: Candidate): number {
   const names = headingName ? [...title, headingName] : title;
-  const inNames = Math.max(0, ...names.map(({ parts }) => unasked(parts, asked)));
+  const inNames = Math.max(0, ...names.map(({ parts }) => special(parts, asked)));
   const words = title.map(({ whole }) => whole);
-  return 1 / (1 + 0.08 * Math.max(inNames, Math.min(2, unasked(words, asked))));
+  return 1 / (1 + Math.max(0.25 * Math.min(2, inNames), 0.15 * Math.min(2, unasked(words, asked))));
 }

@@ -10,6 +10,10 @@ describe('readQuestion', () => {
     ['How many redirects are followed?', { isValue: true, isCount: true }],
     ['Does it support HTTP/2?', { isYesNo: true, isHowTo: false }],
     ['Pool versus Agent', { isComparison: true }],
+    ['What happens when the store dies?', { isDefinition: true, listed: '' }],
+    ['What errors can it throw?', { listed: 'error' }],
+    ['Which HTTP methods are cached?', { listed: 'method' }],
+    ['What does maxOrigins do?', { listed: '' }],
   ])('sees what "%s" asks for', (question, expected) => {
     expect(readQuestion(question)).toMatchObject(expected);
   });

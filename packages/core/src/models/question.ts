@@ -21,6 +21,8 @@ export interface Question {
   readonly isValue: boolean;
   readonly isCount: boolean;
   readonly isYesNo: boolean;
+  /** The stem of the noun of "Which errors ...", which wants several things; empty for other questions. */
+  readonly listed: string;
   /** What the answer must look like, where the asking word tells: "when" wants a time. */
   readonly looksLike: RegExp | undefined;
 }
@@ -43,13 +45,15 @@ const looks: readonly (readonly [asks: RegExp, answers: RegExp])[] = [
 const longestQuestion = 2_000;
 
 const definition =
-  /^(?:so |and |but |please )*(?:what(?:'s|’s| is| are| does| do)|who is|why|explain|describe|define|tell me about)\b/;
+  /^(?:so |and |but |please )*(?:what(?:'s|’s| is| are| does| do)|who is|what happens|why|explain|describe|define|tell me about)\b/;
 const comparison = /\b(?:differen(?:ce|ces|t)|differ|vs\.?|versus|compared?|comparison)\b/;
 const howTo = /\bhow (?:do|does|can|could|to|should|would|might|must|i|we)\b|\bexample\b|\bshow me\b|\bway to\b/;
 const yesNo = /^(?:does|do|is|are|can|could|will|has|have|should|must)\b/;
 const count = /\bhow (?:many|often)\b|\bmaximum\b/;
 const value =
   /\b(?:default|how (?:many|much|long|often|big|large|high)|what (?:number|value|limit|size)|maximum|minimum)\b|^what (?:is|are) (?:the|its) .*\b(?:timeout|limit|size|length|interval|delay|port)\b/;
+const listOf =
+  /^(?:which|what)(?: (?:kinds?|types?) of)?(?: (?!is|are|was|were|do|does|happens)\w+)? (?!is\b|does\b|was\b|happens\b)(\w+[^s\W]s)\b/;
 const actionOf = /\bhow (?:(?:do|can|could|should|would) (?:i|we|you|one)|to) ([\w-]+)/;
 
 export function readQuestion(asked: string): Question {
@@ -67,6 +71,7 @@ export function readQuestion(asked: string): Question {
     isHowTo: howTo.test(lower),
     isDefinition: definition.test(lower) || concepts.length <= 1,
     isYesNo: yesNo.test(lower),
+    listed: stem(listOf.exec(lower)?.[1] ?? ''),
     isCount: count.test(lower),
     isValue: value.test(lower),
     looksLike: looks.find(([asks]) => asks.test(lower))?.[1],

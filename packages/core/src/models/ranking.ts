@@ -1,6 +1,6 @@
 import type { Candidate, Weighted } from './candidates.js';
 import { presence } from './concepts.js';
-import { definition, formBonus, lengthFactor, specialFactor } from './form.js';
+import { definition, formBonus, isNamedAfter, lengthFactor, specialFactor } from './form.js';
 import type { Question } from './question.js';
 
 /** How well a candidate answers. */
@@ -75,7 +75,8 @@ function sumsOf(question: Question, candidate: Candidate, concepts: readonly Wei
   let [total, covered, own, titled, defines] = [0, 0, 0, 0, 0];
   let strong = 0;
   for (const { concept, weight, weak } of concepts) {
-    const inOwn = presence(concept, candidate.own);
+    const isDone = concept.whole === question.action && isNamedAfter(question.action, candidate);
+    const inOwn = isDone ? 1 : presence(concept, candidate.own);
     const inHeading = presence(concept, candidate.heading);
     const held = Math.max(
       inOwn,

@@ -28,12 +28,18 @@ export function readable(markdown: string): string {
 /** The way Node's own and many other references write a parameter: `name` {type} what it is. */
 const typedName = /^(`[^`]+`) \{([^{}]+)\} (?:\(optional\) ?)?(\S)/;
 
-/** A fenced block as it should stand alone: without the indentation of its surroundings, and always closed. */
-export function readableCode(block: string, indent: number): string {
-  const lines = block.split(/\r?\n/).map((line) => line.slice(Math.min(indent, line.length - line.trimStart().length)));
-  const fence = /^(?:`{3,}|~{3,})/.exec(lines[0] ?? '')?.[0] ?? '```';
-  const closed = lines.length > 1 && lines.at(-1)?.trim().startsWith(fence);
-  return closed ? lines.join('\n') : [...lines, fence].join('\n');
+/**
+ * A fenced block as it should stand alone: without the indentation of its surroundings, and always closed. Its title is
+ * that of an info string such as `js title="Reply with an error"`, empty where there is none.
+ */
+export function readableCode(block: string, indent: number): { title: string; code: string } {
+  const [first = '', ...rest] = block
+    .split(/\r?\n/)
+    .map((line) => line.slice(Math.min(indent, line.length - line.trimStart().length)));
+  const [opening = first, fence = '```', language = ''] = /^(`{3,}|~{3,})[ \t]*([^\s{]*)/.exec(first) ?? [];
+  const title = /\b(?:title|displayName)="([^"]+)"/.exec(first.slice(opening.length))?.[1] ?? '';
+  const closed = rest.at(-1)?.trim().startsWith(fence);
+  return { title, code: [`${fence}${language}`, ...rest, ...(closed ? [] : [fence])].join('\n') };
 }
 
 function withoutCode(markdown: string): { text: string; codes: string[] } {

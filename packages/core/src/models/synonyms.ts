@@ -14,6 +14,7 @@ const groups: readonly (readonly string[])[] = [
   'interceptor intercept',
   'begin start',
   'end finish stop',
+  'close shutdown stop terminate',
   'limit maximum max cap',
   'minimum min',
   'install installation setup',
@@ -26,6 +27,12 @@ const groups: readonly (readonly string[])[] = [
   'debug log trace',
   'fast speed performance',
   'body payload',
+  'verify assert',
+  'call invoke',
+  'forever indefinite indefinitely persist persistent permanent',
+  'own custom',
+  'upload formdata multipart',
+  'listen receive subscribe',
 ].map((group) => group.split(' '));
 
 /**

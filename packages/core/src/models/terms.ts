@@ -83,9 +83,9 @@ const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/
 /** Words that say how something is asked, not what about. Compared as written, in lower case. */
 const stopWords: ReadonlySet<string> = words(`
   a about above after again against all also am an and any anyone are aren as at be because been before being below both
-  but by can cannot could did didn do does doesn doing don down each either else ever few for from further had has hasn
+  but by can cannot could did didn do does doesn doing don down each either else ever few for from further had happen happened happening happens has hasn
   have having he hello help her here hers hey hi him his how i if in into is isn it its itself just know let like many
-  may me might more most much must my need no nor not now of off ok on once one only or other our out over own please
+  may me might more most much must my need needed needs no nor not now of off ok on once one only or other our out over please
   possible same shall she should so some somehow someone something such tell than thank thanks that the their theirs
   them then there these they this those through to too under until up upon us very via want was wasn way ways we were
   what whats when where whether which while who whom whose why will with within without won would you your yours
@@ -98,7 +98,7 @@ export const weakStems: ReadonlySet<string> = new Set(
   [
     ...words(`
   use using used make work get set happen support follow send do call create add find follow run start change
-  handle allow enable provide take value option option parameter argument thing type name default number kind purpose
+  handle allow enable provide take write value option option parameter argument thing type name default number kind purpose
   function method class object code library package module project documentation docs time
   `),
   ].map(stem),

@@ -15,7 +15,7 @@ export interface Unit extends Span {
   readonly text: string;
   /** The headings above it inside the passage, outermost first. */
   readonly headings: readonly string[];
-  /** The first sentence of its section. */
+  /** The first sentence or block of code of its section. */
   readonly opens: boolean;
   /** What it is about without saying so: the items above it, the sentence that introduces it. */
   readonly lead: string;
@@ -25,8 +25,11 @@ export interface Unit extends Span {
 
 const longestItem = 600;
 const longestUnit = 2_000;
-const longestList = 900;
-const longestCodeLines = 40;
+const longestList = 1_200;
+const mostListed = 8;
+/** Fewer of a longer list would say too little. */
+const fewestListed = 3;
+const longestCodeLines = 50;
 
 /** How a sentence begins that needs the one before it. */
 export const leansBack: RegExp =
@@ -34,7 +37,7 @@ export const leansBack: RegExp =
 
 /** What sends the reader to another place instead of saying something: "See X.", "Implements X." */
 export const pointsElsewhere: RegExp =
-  /^(?:see|refer to)\b|, see [^,]+$|^(?:implements|extends|inherits|see also)[:\s]+\S+(?:\s\S+){0,2}$/i;
+  /^(?:see|refer to|explore other)\b|, see [^,]+$|^(?:implements|extends|inherits|see also)[:\s]+\S+(?:\s\S+){0,2}$/i;
 
 /** Everything in a passage that could be said in an answer, in order. Cost: linear in the passage. */
 export function unitsOf(passage: Passage, rank: number): Unit[] {
@@ -61,7 +64,7 @@ class UnitReader {
       if (block.kind !== 'item' && block.kind !== 'code') this.#parents.length = 0;
       if (block.kind === 'heading') this.#readHeading(block);
       else if (block.kind === 'paragraph' || block.kind === 'quote')
-        this.#readProse(block, blocks.slice(index + 1, index + 9));
+        this.#readProse(block, blocks.slice(index + 1, index + 2 + mostListed));
       else if (block.kind === 'item') this.#readItem(block);
       else if (block.kind === 'code') this.#readCode(block);
       else this.#readTable(block);
@@ -103,23 +106,35 @@ class UnitReader {
     return whole;
   }
 
-  /** True once a section: for its first sentence, which tends to say what the section is about. */
+  /** True once a section: for what stands first, which tends to say or show what the section is about. */
   #open(block: Block): boolean {
     if (this.#opened || block.kind === 'quote') return false;
     this.#opened = true;
     return true;
   }
 
-  /** A sentence that ends in a colon together with the short list that it introduces. */
+  /** A sentence that ends in a colon together with what it introduces: of a long list or table the first lines. */
   #listAfter(intro: Span, following: readonly Block[]): { span: Span; text: string } | undefined {
+    const lines = this.#linesOf(following);
+    const shown = lines.slice(0, mostListed).filter(({ end }) => end - intro.start <= longestList);
+    const last = shown.at(-1);
+    if (!last || (shown.length < lines.length && shown.length < fewestListed)) return undefined;
+    const rest = shown.length < lines.length ? ['- …'] : [];
+    const text = [readable(this.#slice(intro)), '', ...shown.map((line) => line.text), ...rest].join('\n');
+    return { span: { start: intro.start, end: last.end }, text };
+  }
+
+  /** The items or rows that a list or table begins with. */
+  #linesOf(following: readonly Block[]): { readonly end: number; readonly text: string }[] {
     const first = following[0];
-    if (first?.kind !== 'item') return undefined;
-    const end = following.findIndex((block) => block.kind !== 'item');
-    const items = end === -1 ? following : following.slice(0, end);
-    const span = { start: intro.start, end: items.at(-1)?.end ?? first.end };
-    if (span.end - span.start > longestList || items.length > 7) return undefined;
-    const lines = items.map((item) => `${item.level > first.level ? '  ' : ''}- ${readable(this.#slice(item))}`);
-    return { span, text: [readable(this.#slice(intro)), '', ...lines].join('\n') };
+    if (first?.kind === 'table') {
+      return rowsOf(this.#slice(first), first.start).map(({ end, text }) => ({ end, text: `- ${text}` }));
+    }
+    const after = following.findIndex((block) => block.kind !== 'item');
+    return following.slice(0, after === -1 ? following.length : after).map((item) => ({
+      end: item.end,
+      text: `${item.level > (first?.level ?? 0) ? '  ' : ''}- ${readable(this.#slice(item))}`,
+    }));
   }
 
   #readItem(block: Block): void {
@@ -141,31 +156,21 @@ class UnitReader {
     const source = this.#slice(block);
     if (source.split('\n').length > longestCodeLines) return;
     const indent = block.start - (this.#passage.text.lastIndexOf('\n', block.start - 1) + 1);
-    const code = readableCode(source, indent);
+    const { title, code } = readableCode(source, indent);
     const intro = this.#lead?.text.endsWith(':') && this.#units.at(-1)?.end === this.#lead.end ? this.#lead : undefined;
-    const lead = this.#lead?.text ?? '';
+    const lead = title || (this.#lead?.text ?? '');
+    const opens = this.#open(block);
     if (intro) {
       this.#units.pop();
-      this.#add('code', { start: intro.start, end: block.end }, `${intro.text}\n\n${code}`, { lead });
-    } else this.#add('code', block, code, { lead });
+      this.#add('code', { start: intro.start, end: block.end }, `${intro.text}\n\n${code}`, { lead, opens });
+    } else this.#add('code', block, title ? `${title}:\n\n${code}` : code, { lead, opens });
   }
 
   #readTable(block: Block): void {
-    const lines = this.#slice(block).split('\n');
-    const names = cellsOf(lines[0] ?? '').map(readable);
-    let start = block.start + (lines[0]?.length ?? 0) + (lines[1]?.length ?? 0) + 2;
-    for (const line of lines.slice(2)) {
-      const cells = cellsOf(line).map(readable);
-      const rest = cells.slice(1).map((cell, index) => (names[index + 1] ? `${names[index + 1]}: ${cell}` : cell));
-      const said = rest.filter((_, index) => cells[index + 1]);
-      const text = [cells[0] || names[0], said.join('; ')].filter(Boolean).join(' – ');
-      const end = start + line.trimEnd().length;
-      this.#add('row', { start, end }, text, {
-        label: cells[0] ?? '',
-        lead: `${this.#lead?.text ?? ''} ${names.join(' ')}`,
-      });
-      start += line.length + 1;
-    }
+    const names = cellsOf(this.#slice(block).split('\n')[0] ?? '').map(readable);
+    const lead = `${this.#lead?.text ?? ''} ${names.join(' ')}`;
+    for (const row of rowsOf(this.#slice(block), block.start))
+      this.#add('row', row, row.text, { label: row.label, lead });
   }
 
   #add(kind: Unit['kind'], span: Span, text: string, about: Partial<Pick<Unit, 'opens' | 'lead' | 'label'>>): void {
@@ -198,6 +203,22 @@ function labelOf(text: string): string {
     /^\*\*([^*]{1,60})\*\*/.exec(text) ??
     /^(`[^`]+`)/.exec(text);
   return match?.[1] ?? '';
+}
+
+/** The rows below the head of a table that starts at `from`, each with the names of its columns. */
+function rowsOf(table: string, from: number): (Span & { readonly label: string; readonly text: string })[] {
+  const [head = '', rule = '', ...lines] = table.split('\n');
+  const names = cellsOf(head).map(readable);
+  let start = from + head.length + rule.length + 2;
+  return lines.map((line) => {
+    const [label = '', ...rest] = cellsOf(line).map(readable);
+    const said = rest.flatMap((cell, index) =>
+      cell ? (names[index + 1] ? `${names[index + 1]}: ${cell}` : cell) : [],
+    );
+    const row = { start, end: start + line.trimEnd().length, label };
+    start += line.length + 1;
+    return { ...row, text: [label || names[0], said.join('; ')].filter(Boolean).join(' – ') };
+  });
 }
 
 function cellsOf(row: string): string[] {

@@ -1,0 +1,176 @@
+import type { AskedQuestion } from '#answer-questions';
+
+/** What a reader who came from the manual would try next; many want to see code. */
+export const fresh: readonly AskedQuestion[] = [
+  {
+    question: 'How do I verify that all mocks were called?',
+    about: /mock|interceptor/i,
+    says: [/assertNoPendingInterceptors/],
+    code: /assertNoPendingInterceptors\(\)/,
+    cites: /pending/i,
+  },
+  {
+    question: 'How do I upload a file?',
+    about: /file|FormData/i,
+    says: [/FormData|Blob/],
+    code: /body\.set\('file'|openAsBlob/,
+    cites: /FormData/,
+  },
+  {
+    question: 'What happens when a client is destroyed?',
+    about: /destroy/i,
+    says: [/no longer functional|ClientDestroyedError|queued requests|abort(?:ed|ing)/],
+    cites: /destroy/i,
+    never: /guard/i,
+  },
+  {
+    question: 'How do I make a mock reply forever?',
+    about: /persist|indefinite/i,
+    says: [/persist\(\)/],
+    cites: /persist\(\)/,
+  },
+  {
+    question: 'How do I listen to server-sent events?',
+    about: /event/i,
+    says: [/EventSource/],
+    code: /new EventSource\(/,
+    cites: /EventSource/,
+  },
+  {
+    question: 'How do I open a WebSocket connection?',
+    about: /WebSocket/,
+    says: [/WebSocket/],
+    code: /new WebSocket\('/,
+    cites: /WebSocket/,
+  },
+  {
+    question: 'How do I set the user agent of a request?',
+    about: /user.agent/i,
+    says: [/User-Agent/],
+    code: /'User-Agent': '/,
+    cites: /User-Agent/,
+  },
+  {
+    question: 'How do I read a response as JSON?',
+    about: /json/i,
+    says: [/json\(\)/],
+    code: /\.json\(\)/,
+    cites: /json\(\)/,
+    never: /mockPool/,
+  },
+  {
+    question: 'How do I write my own interceptor?',
+    about: /interceptor/i,
+    says: [/interceptor takes a `dispatch`|custom interceptors?/i],
+    code: /dispatch => /,
+    cites: /dispatch/,
+  },
+  {
+    question: 'How do I use a proxy that needs authentication?',
+    about: /prox|auth/i,
+    says: [/ProxyAgent|proxy-authorization/],
+    code: /token: `Basic|'proxy-authorization':/,
+    cites: /Basic/,
+  },
+  {
+    question: 'What is the difference between RetryAgent and RetryHandler?',
+    about: /retr/i,
+    says: [/Dispatcher.*wrapp/i, /handler that automatically retries|Implements the|recoverable network error/i],
+    cites: /RetryHandler|handler/,
+  },
+  {
+    question: 'What does the dump interceptor do?',
+    about: /dump|discard|body/i,
+    says: [/discards the response body/],
+    cites: /discards/,
+  },
+  {
+    question: 'How do I simulate a network error in a mock?',
+    about: /error/i,
+    says: [/replyWithError/],
+    code: /replyWithError\(/,
+    cites: /replyWithError/,
+  },
+  {
+    question: 'How do I replace the global fetch with undici?',
+    about: /install|global/i,
+    says: [/install\(\)/],
+    code: /install\(\)/,
+    cites: /install\(\)/,
+  },
+  {
+    question: 'What is the difference between BalancedPool and RoundRobinPool?',
+    about: /BalancedPool|RoundRobinPool|pool/,
+    says: [/different upstream|multiple upstream|set of/i, /round-robin fashion|cycles through/i],
+    cites: /upstream/,
+  },
+];
+
+/** Written with those above; only their number is looked at, never an answer to one. */
+export const freshSealed: readonly AskedQuestion[] = [
+  {
+    question: 'How do I retry failed requests?',
+    about: /retr/i,
+    says: [/RetryAgent|RetryHandler|interceptors\.retry|retry\(/],
+    code: /RetryAgent\(|retry\(|RetryHandler\(/,
+    cites: /retr/i,
+  },
+  {
+    question: 'How do I make a mock reply only twice?',
+    about: /times|repl/i,
+    says: [/times\(/],
+    cites: /times\(/,
+  },
+  {
+    question: 'How do I delay a mocked response?',
+    about: /delay/i,
+    says: [/delay\(/],
+    cites: /Delays the associated reply|\.delay\(/,
+  },
+  {
+    question: 'What is the difference between Agent and Client?',
+    about: /agent|client/i,
+    says: [/(?:multiple|different) (?:different )?origins/, /single TCP|one connection|single connection/],
+    cites: /origins?|connection/,
+  },
+  {
+    question: 'How do I store cached responses in SQLite?',
+    about: /SQLite/i,
+    says: [/SqliteCacheStore/],
+    code: /new (?:cacheStores\.)?SqliteCacheStore\(/,
+    cites: /SqliteCacheStore/,
+  },
+  {
+    question: 'How do I set a cookie?',
+    about: /cookie/i,
+    says: [/setCookie/],
+    code: /setCookie\(headers/,
+    cites: /setCookie|Set-Cookie/,
+  },
+  {
+    question: 'What does the deduplicate interceptor do?',
+    about: /deduplicat/i,
+    says: [/concurrent identical requests/],
+    cites: /concurrent identical requests/,
+  },
+  {
+    question: 'What happens when the response body is not consumed?',
+    about: /body|consum|garbage|leak/i,
+    says: [/connection leaks|stalls|excessive connection usage|garbage collection|release connections/i],
+    cites: /body|connection/,
+  },
+  {
+    question: 'How do I cache DNS lookups?',
+    about: /DNS/i,
+    says: [/interceptors\.dns|dns\(/],
+    code: /dns\(/,
+    cites: /DNS/i,
+  },
+  {
+    question: 'How do I see the calls that a mock agent received?',
+    about: /call/i,
+    says: [/getCallHistory|call history/i],
+    code: /getCallHistory\(\)/,
+    cites: /call ?history/i,
+  },
+];
