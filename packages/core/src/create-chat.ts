@@ -1,55 +1,11 @@
-import type { Cache, CacheLevel, CacheOptions } from './cache/index.js';
+import { beginAnswer } from './begin-answer.js';
+import type { Cache, CacheLevel } from './cache/index.js';
+import { type ChatOptions, checkRequest, toBackend } from './chat-options.js';
 import type { WarmpathEvent } from './events.js';
-import {
-  abortReason,
-  badOption,
-  type Clock,
-  checkOptions,
-  currentContext,
-  joinSignals,
-  linkAbort,
-  type Random,
-  type Rule,
-  type Rules,
-  remainingMs,
-  rule,
-  WarmpathError,
-} from './kernel/index.js';
-import {
-  type ChatAnswer,
-  type ChatChunk,
-  type ChatMessage,
-  type ChatModel,
-  type ChatRequest,
-  collectAnswer,
-  type Passage,
-} from './models/index.js';
-import { type AttemptCall, type RetryOptions, retry, retryRules, withFallback } from './retry/index.js';
-import { createSelector, noBackend, type Selector, type SelectorRule } from './selector/index.js';
-import { meterStream } from './streaming/index.js';
-
-/** A model with its share of the requests. */
-export interface ChatBackend {
-  readonly model: ChatModel;
-  /** Its share relative to the others; 0 means only when all others have failed. Default 1. */
-  readonly weight?: number;
-  /** Whether it can take a request at all. Default: it can. */
-  readonly when?: (request: ChatRequest) => boolean;
-}
-
-export interface ChatOptions {
-  /** At least one; where several can take a request, weights choose the first and the rest are its fallbacks. */
-  readonly models: readonly (ChatModel | ChatBackend)[];
-  /** Fast paths: requests of one kind go to one model first, by its name. */
-  readonly rules?: readonly SelectorRule<ChatRequest>[];
-  /** Of each attempt at one model, up to its first chunk. Default: 3 attempts of 60 s at the most. */
-  readonly retry?: Omit<RetryOptions, 'name' | 'signal' | 'clock' | 'random' | 'onEvent'>;
-  /**
-   * Of the answers, over the runtime's defaults; false: every question goes to a model. A request with a temperature above
-   * 0 and no seed asks for variety and is never cached.
-   */
-  readonly cache?: false | Omit<CacheOptions, 'name' | 'clock' | 'onEvent'>;
-}
+import { type Clock, currentContext, linkAbort, type Random, remainingMs } from './kernel/index.js';
+import { type ChatAnswer, type ChatChunk, type ChatModel, type ChatRequest, collectAnswer } from './models/index.js';
+import { retry, withFallback } from './retry/index.js';
+import { createSelector, noBackend, type Selector } from './selector/index.js';
 
 /** Which layer answered: a cached answer, one under way for somebody else, or a model just now. */
 export type AnswerLayer = Exclude<CacheLevel, 'computed'> | 'model';
@@ -89,57 +45,6 @@ interface Surroundings {
   readonly cache: Cache | undefined;
 }
 
-const chatRules: Rules<ChatOptions> = {
-  models: rule.required(rule.arrayOf(rule.object, 1)),
-  rules: rule.arrayOf(rule.object),
-  retry: rule.object,
-  cache: rule.either(rule.oneOf(false), rule.object),
-};
-const chatModel: Rule = {
-  text: 'a chat model (an object with a name, stream(), generate())',
-  allows: (value) =>
-    rule.withMethods('', 'stream', 'generate').allows(value) && rule.text.allows((value as ChatModel).name),
-};
-const backendRules: Rules<ChatBackend> = {
-  model: rule.required(chatModel),
-  weight: rule.number(0),
-  when: rule.function,
-};
-
-const message: Rule = {
-  text: "{ role: 'system' | 'user' | 'assistant' | 'tool', content: string }",
-  allows: (value) => {
-    const { role, content } = Object(value) as Partial<ChatMessage>;
-    return ['system', 'user', 'assistant', 'tool'].includes(role ?? '') && typeof content === 'string';
-  },
-};
-const passage: Rule = {
-  text: '{ id: string, title: string, text: string }',
-  allows: (value) => {
-    const { id, title, text } = Object(value) as Partial<Passage>;
-    return [id, title, text].every((each) => typeof each === 'string');
-  },
-};
-const requestRules: Rules<ChatRequest> = {
-  messages: rule.required(rule.arrayOf(message, 1)),
-  passages: rule.arrayOf(passage),
-  temperature: rule.number(0),
-  maxOutputTokens: rule.integer(1),
-  seed: rule.integer(Number.MIN_SAFE_INTEGER),
-  stop: rule.arrayOf(rule.text),
-  images: rule.arrayOf({ text: 'the bytes of an image', allows: (value) => value instanceof Uint8Array }),
-};
-
-/** @throws WarmpathError `WP_BAD_OPTION` */
-export function checkChat(options: ChatOptions): void {
-  checkOptions('createWarmpath() chat', options, chatRules);
-  checkOptions('createWarmpath() chat retry', options.retry, retryRules);
-  const names = options.models.map((entry) => toBackend(entry).model.name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined)
-    throw badOption('createWarmpath() chat', 'models', 'a list of models with different names', twice);
-}
-
 /**
  * The order of the layers for one question: the cache (memory, store, an answer under way), then the selector's ranking,
  * fallback along it, retries at each model, and the model itself. Retry and fallback end with the first chunk: what a
@@ -157,55 +62,22 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
   });
   const names = [...models.keys()];
 
-  /** One answer from one model, begun: it has sent its first chunk. */
-  async function begin(name: string, request: ChatRequest, attempt: AttemptCall, whole: AbortSignal) {
+  function modelOf(name: string): ChatModel {
     const model = models.get(name);
     if (!model) throw noBackend('chat', names);
-    // The attempt's signal ends with the first chunk; the answer's own signal stays for the rest.
-    const signal = joinSignals(attempt.signal, whole) as AbortSignal;
-    const chunks = metered(model.name, model.stream(request, { signal }), whole);
-    const first = await chunks.next();
-    if (first.done) throw incomplete(name);
-    if (attempt.signal.aborted) {
-      await chunks.return(undefined); // nobody waits for this attempt any more
-      throw abortReason(attempt.signal);
-    }
-    return { chunks, first: first.value };
-  }
-
-  async function* metered(
-    model: string,
-    chunks: AsyncIterable<ChatChunk>,
-    whole: AbortSignal,
-  ): AsyncGenerator<ChatChunk> {
-    let outputTokens: number | undefined;
-    const watched = meterStream(complete(model, chunks), {
-      clock,
-      onEnd: ({ outcome, firstChunkMs, totalMs }) =>
-        report({
-          type: 'model.answered',
-          model,
-          outcome: whole.aborted ? 'aborted' : outcome, // a model fails when its readers leave in the middle of a chunk
-          firstChunkMs,
-          totalMs,
-          outputTokens,
-        }),
-    });
-    for await (const chunk of watched) {
-      if (chunk.type === 'finish') outputTokens = chunk.usage?.outputTokens;
-      yield chunk;
-    }
+    return model;
   }
 
   async function* produce(request: ChatRequest, signal: AbortSignal): AsyncGenerator<KeptChunk> {
     const ranking = selector.rank(request).backends;
     if (ranking.length === 0) throw noBackend('chat', names);
+    const { timeout = '60s', ...tries } = options.retry ?? {};
     const steps = ranking.map((name) => ({
       name,
       run: () =>
-        retry((attempt) => begin(name, request, attempt, signal), {
-          timeout: '60s',
-          ...options.retry,
+        retry((attempt) => beginAnswer(modelOf(name), request, attempt, signal, { clock, report }), {
+          ...tries,
+          timeout,
           name,
           signal,
           clock,
@@ -225,7 +97,7 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
   }
 
   async function stream(request: ChatRequest, call: { readonly signal?: AbortSignal } = {}): Promise<StreamedAnswer> {
-    checkOptions('chat', request, requestRules);
+    checkRequest(request);
     const kept =
       cache && !isSampled(request)
         ? await cache.stream<KeptChunk>([names, request], (computation) => produce(request, computation.signal), {
@@ -260,33 +132,6 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
       return { ...(await collectAnswer(chunks)), layer, model, ageMs };
     },
   };
-}
-
-/** @throws WarmpathError `WP_STREAM_INCOMPLETE` for a stream that ends without its finish chunk */
-async function* complete(model: string, chunks: AsyncIterable<ChatChunk>): AsyncGenerator<ChatChunk> {
-  let finished = false;
-  for await (const chunk of chunks) {
-    finished ||= chunk.type === 'finish';
-    yield chunk;
-  }
-  if (!finished) throw incomplete(model);
-}
-
-function incomplete(model: string): WarmpathError {
-  return new WarmpathError('WP_STREAM_INCOMPLETE', `The answer of model '${model}' ended without its finish chunk.`, {
-    details: { model, retryable: true },
-  });
-}
-
-/** A model may have a property called `model` too, so what it can do decides. */
-function toBackend(entry: ChatModel | ChatBackend): ChatBackend {
-  if ('stream' in entry) {
-    if (chatModel.allows(entry)) return { model: entry };
-  } else if ('model' in entry) {
-    checkOptions('createWarmpath() chat model', entry, backendRules);
-    return entry;
-  }
-  throw badOption('createWarmpath() chat', 'models', 'a list of chat models, or of { model, weight?, when? }', entry);
 }
 
 /** Asked for variety, a caller wants an answer of its own; with a seed it wants the same one again. */

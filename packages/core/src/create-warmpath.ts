@@ -1,6 +1,7 @@
 import { type Batcher, type BatcherOptions, type BatchFunction, createBatcher } from './batcher/index.js';
 import { type Cache, type CacheOptions, createCache } from './cache/index.js';
-import { type Chat, type ChatOptions, checkChat, createChat } from './create-chat.js';
+import { type ChatOptions, checkChat } from './chat-options.js';
+import { type Chat, createChat } from './create-chat.js';
 import type { WarmpathEvent } from './events.js';
 import {
   ambientRules,

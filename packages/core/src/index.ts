@@ -21,7 +21,8 @@ export {
   type StoredEntry,
   type StreamCall,
 } from './cache/index.js';
-export type { AnswerLayer, Chat, ChatBackend, ChatOptions, StreamedAnswer } from './create-chat.js';
+export type { ChatBackend, ChatOptions } from './chat-options.js';
+export type { AnswerLayer, Chat, StreamedAnswer } from './create-chat.js';
 export { createWarmpath, type Warmpath, type WarmpathOptions } from './create-warmpath.js';
 export type { ModelEvent, WarmpathEvent } from './events.js';
 export {
