@@ -33,6 +33,6 @@ export function retryAfterMs(error: unknown): number | undefined {
 }
 
 function hint(error: Error, name: string): unknown {
-  const own = (error as unknown as Record<string, unknown>)[name];
+  const own: unknown = Reflect.get(error, name);
   return own ?? (isWarmpathError(error) ? error.details[name] : undefined);
 }
