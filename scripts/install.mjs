@@ -6,6 +6,9 @@ import { attempt, failed, mustRun, root } from './process.mjs';
 const pnpm = 'pnpm@12.21.0';
 const stamps = join(root, 'node_modules', '.warmpath');
 
+/** What the demo's scope comes to. */
+const demoFolders = ['packages/core', 'packages/express', 'examples/rag-chat'];
+
 /** What each scope asks pnpm for. The demo needs no test tool, no linter and no NestJS. */
 const scopes = {
   all: [],
@@ -13,17 +16,33 @@ const scopes = {
 };
 
 /**
- * Installs a scope unless the lockfile and the manifests are those of its last installation.
+ * Installs a scope unless the lockfile and the manifests are those of its last installation, and it is all still there.
+ * Where everything was installed once it stays so: pnpm would remove what a smaller scope does not name.
+ * @param {keyof typeof scopes} asked
+ */
+export async function install(asked) {
+  const scope = stampOf('all') === undefined ? asked : 'all';
+  if (stampOf(scope) === manifestDigest() && missing(scope).length === 0) return;
+  const first = existsSync(stamps) ? '' : ' (about a minute the first time)';
+  console.log(`Installing what ${scope === 'demo' ? 'the demo' : 'the workspace'} needs${first} ...`);
+  rmSync(stamps, { recursive: true, force: true });
+  mkdirSync(stamps, { recursive: true });
+  writeFileSync(join(stamps, scope), 'begun');
+  await runPnpm(scopes[scope]);
+  writeFileSync(join(stamps, scope), manifestDigest());
+}
+
+/**
+ * The folders that lack the dependencies which their manifest names.
  * @param {keyof typeof scopes} scope
  */
-export async function install(scope) {
-  const wanted = manifestDigest();
-  if (stampOf('all') === wanted || stampOf(scope) === wanted) return;
-  console.log(`Installing what ${scope === 'demo' ? 'the demo' : 'the workspace'} needs ...`);
-  rmSync(stamps, { recursive: true, force: true });
-  await runPnpm(scopes[scope]);
-  mkdirSync(stamps, { recursive: true });
-  writeFileSync(join(stamps, scope), manifestDigest());
+function missing(scope) {
+  return (scope === 'demo' ? demoFolders : workspaceFolders()).filter((folder) => {
+    const manifest = join(root, folder, 'package.json');
+    if (!existsSync(manifest) || existsSync(join(root, folder, 'node_modules'))) return false;
+    const { dependencies = {}, devDependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8'));
+    return Object.keys({ ...dependencies, ...(scope === 'all' ? devDependencies : {}) }).length > 0;
+  });
 }
 
 /**
@@ -33,12 +52,10 @@ export async function install(scope) {
  */
 async function runPnpm(scope) {
   const call = (/** @type {string} */ lockfile) => ['--yes', pnpm, 'install', lockfile, ...scope];
-  const { status, output } = await attempt('npx', call('--frozen-lockfile'), { quiet: true });
-  if (status === 0) return;
-  if (process.env.CI === 'true' || !/ERR_PNPM_(OUTDATED_LOCKFILE|LOCKFILE_CONFIG_MISMATCH)/.test(output.toString())) {
-    process.stderr.write(output);
-    throw failed('The installation', status);
-  }
+  const outcome = await attempt('npx', call('--frozen-lockfile'), { quiet: true });
+  if (outcome.status === 0) return;
+  const outdated = /ERR_PNPM_(OUTDATED_LOCKFILE|LOCKFILE_CONFIG_MISMATCH)/.test(outcome.output.toString());
+  if (process.env.CI === 'true' || !outdated) throw failed('The installation', outcome);
   console.log('pnpm-lock.yaml is behind the package.json files; bringing it up to date ...');
   await mustRun('The installation', 'npx', call('--no-frozen-lockfile'), { quiet: true });
 }
@@ -60,11 +77,15 @@ function manifestDigest() {
   return hash.digest('hex');
 }
 
-function manifests() {
+function workspaceFolders() {
   const folders = ['packages', 'examples', 'test'].flatMap((parent) =>
     readdirSync(join(root, parent)).map((child) => `${parent}/${child}`),
   );
-  return ['', 'test', 'benchmarks', ...folders]
+  return ['', 'test', 'benchmarks', ...folders];
+}
+
+function manifests() {
+  return workspaceFolders()
     .map((folder) => join(folder, 'package.json'))
     .concat('pnpm-lock.yaml', 'pnpm-workspace.yaml')
     .filter((file) => existsSync(join(root, file)))

@@ -5,7 +5,7 @@
 import { build } from './build.mjs';
 import { check } from './check.mjs';
 import { install } from './install.mjs';
-import { run } from './process.mjs';
+import { run, Stopped } from './process.mjs';
 import { testRuntimes } from './runtimes.mjs';
 
 /** @type {Record<string, (args: string[]) => Promise<number>>} */
@@ -55,6 +55,6 @@ if (!command) {
 try {
   process.exitCode = await command(args);
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
+  if (!(error instanceof Stopped)) console.error(error instanceof Error ? error.message : error);
+  process.exitCode = error instanceof Stopped ? error.status : 1;
 }

@@ -1,15 +1,17 @@
+import { spawn } from 'node:child_process';
 import {
   appendFileSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Finished, root, runProgram } from './house/project.js';
 
@@ -50,12 +52,15 @@ function asked(): string[] {
   return lines;
 }
 
+function environment(): NodeJS.ProcessEnv {
+  const { CI: _ci, npm_lifecycle_event: _event, ...env } = process.env;
+  return { ...env, PATH: [bin, dirname(process.execPath), '/usr/bin', '/bin'].join(delimiter) };
+}
+
 function launch(args: readonly string[], { ci = false } = {}): Promise<Finished> {
-  const { CI: _ci, ...env } = process.env;
-  const PATH = [bin, dirname(process.execPath), '/usr/bin', '/bin'].join(delimiter);
   return runProgram(process.execPath, [join(home, 'scripts/warmpath.mjs'), ...args], {
     cwd: home,
-    env: { ...env, PATH, ...(ci ? { CI: 'true' } : {}) },
+    env: { ...environment(), ...(ci ? { CI: 'true' } : {}) },
   });
 }
 
@@ -82,10 +87,50 @@ describe('the door of the workspace', () => {
   });
 });
 
+describe('a command that npm has started', () => {
+  it('ends with npm, however npm ends', async () => {
+    standIn('node', `trap 'echo stopped >> "${home}/asked"; kill $!; exit 0' TERM\nsleep 30 &\nwait`);
+    const words = ['-c', '"$@"; true', 'npm', process.execPath, join(home, 'scripts/warmpath.mjs'), 'demo'];
+    const npm = spawn('sh', words, { cwd: home, env: { ...environment(), npm_lifecycle_event: 'demo' } });
+    const seen: string[] = [];
+    const lines = (): string[] => {
+      seen.push(...asked());
+      return seen;
+    };
+    await expect.poll(lines, { timeout: 10_000 }).toContain('node examples/rag-chat/dist/demo.js');
+    npm.kill('SIGKILL');
+    await expect.poll(lines, { timeout: 10_000 }).toContain('stopped');
+  });
+});
+
+describe('the build', () => {
+  it('removes what was made of a source that is gone, and nothing else', async () => {
+    const write = (path: string): void => {
+      mkdirSync(join(home, path, '..'), { recursive: true });
+      writeFileSync(join(home, path), '');
+    };
+    const kept = ['kept.js', 'kept.d.ts', 'deep/kept.js', 'tsconfig.tsbuildinfo', 'note.txt'];
+    const gone = ['gone.js', 'gone.d.ts', 'kept.test.js', 'deep/gone.js', 'dead/deeper/gone.js'];
+    for (const path of [...kept, ...gone]) write(`packages/core/dist/${path}`);
+    for (const path of ['kept.ts', 'deep/kept.ts', 'kept.test.ts']) write(`packages/core/src/${path}`);
+    write('packages/core/notes/gone.js');
+    expect((await launch(['build'])).status).toBe(0);
+    const left = readdirSync(join(home, 'packages/core'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => relative(join(home, 'packages/core'), join(parentPath, name)));
+    expect(left.filter((path) => path.startsWith('dist')).sort()).toEqual(kept.map((path) => `dist/${path}`).sort());
+    expect(left).toContain('notes/gone.js');
+    expect(existsSync(join(home, 'packages/core/dist/dead'))).toBe(false);
+  });
+});
+
 describe('the installation', () => {
   it('takes what the lockfile says, and happens once', async () => {
     const first = await launch(['build']);
-    expect(first).toMatchObject({ status: 0, stdout: 'Installing what the workspace needs ...\n' });
+    expect(first).toMatchObject({
+      status: 0,
+      stdout: 'Installing what the workspace needs (about a minute the first time) ...\n',
+    });
     expect(asked()).toEqual([`${pnpm} --frozen-lockfile`, `tsc --build ${projects}`]);
     const second = await launch(['build']);
     expect(second).toEqual({ status: 0, stdout: '', stderr: '' });
@@ -117,6 +162,42 @@ describe('the installation', () => {
       expect(asked()[0]).toBe(`${pnpm} --frozen-lockfile`);
     },
   );
+
+  it('keeps to the whole once the whole was installed, also when a manifest has changed and the first try fails', async () => {
+    await launch(['build']);
+    appendFileSync(join(home, 'package.json'), '\n');
+    asked();
+    standIn('npx', 'exit 3');
+    expect((await launch(['demo'])).status).toBe(1);
+    standIn('npx');
+    expect(await launch(['demo'])).toMatchObject({ status: 0, stdout: 'Installing what the workspace needs ...\n' });
+    expect(asked().slice(0, 2)).toEqual([`${pnpm} --frozen-lockfile`, `${pnpm} --frozen-lockfile`]);
+  });
+
+  it('happens again when a folder has lost what its manifest names', async () => {
+    const manifest = join(home, 'examples/rag-chat/package.json');
+    const installed = join(home, 'examples/rag-chat/node_modules');
+    writeFileSync(manifest, '{ "type": "module", "dependencies": { "express": "5" } }');
+    standIn('npx', `/bin/mkdir -p ${installed}`);
+    for (const command of ['demo', 'build']) {
+      await launch([command]);
+      asked();
+      await launch([command]);
+      expect(asked()).not.toContainEqual(expect.stringContaining('npx'));
+      rmSync(installed, { recursive: true });
+      await launch([command]);
+      expect(asked()[0]).toMatch(/^npx/);
+    }
+  });
+
+  it('that Ctrl-C ends does not call itself failed', async () => {
+    standIn('npx', 'echo half of it; kill -INT $PPID; sleep 0.3; exit 1');
+    const { status, stdout, stderr } = await launch(['build']);
+    expect([status, stderr]).toEqual([130, '']);
+    expect(stdout).toBe('Installing what the workspace needs (about a minute the first time) ...\n');
+    standIn('npx');
+    expect((await launch(['build'])).status).toBe(0);
+  });
 
   it('says so when a lockfile is behind the manifests, and brings it up to date', async () => {
     standIn('npx', `case "$*" in *--frozen*) echo '${outdated}'; exit 1;; *) echo new >> pnpm-lock.yaml;; esac`);

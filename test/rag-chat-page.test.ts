@@ -195,6 +195,9 @@ describe.skipIf(!chromium)('the page of the RAG chat, in a real Chromium', () =>
     const text = [
       'A <img src=x onerror="document.title=1"> and <script>document.title=2</script>.',
       '[good](https://example.com/a_(b)) [bad](javascript:document.title=3) [worse]( data:text/html,x ) https://example.com/c.',
+      'See (https://example.com/d) and https://example.com/e_(f), https://example.com/g_(h)). Of [9] nobody knows.',
+      '',
+      '> [!NOTE]\n> Mind the gap.',
       '',
       '- **bold** and `code <b>`',
       '  1. nested *item*',
@@ -214,7 +217,16 @@ describe.skipIf(!chromium)('the page of the RAG chat, in a real Chromium', () =>
     const words = page.locator('.words');
     expect(await words.locator('img, script, b').count()).toBe(0);
     const links = await words.locator('a').evaluateAll((all) => all.map((link) => link.getAttribute('href')));
-    expect(links).toEqual(['https://example.com/a_(b)', 'https://example.com/c']);
+    expect(links).toEqual([
+      'https://example.com/a_(b)',
+      'https://example.com/c',
+      'https://example.com/d',
+      'https://example.com/e_(f)',
+      'https://example.com/g_(h)',
+    ]);
+    expect(await words.textContent()).toContain('Of [9] nobody knows.');
+    expect(await words.locator('.cite').count()).toBe(0);
+    expect(await words.locator('blockquote p').allTextContents()).toEqual(['Note', 'Mind the gap.']);
     expect(await words.locator('strong').textContent()).toBe('bold');
     expect(await words.locator('li li em').textContent()).toBe('item');
     expect(await words.locator('pre').textContent()).toBe('<b>[1] **raw**</b>');

@@ -36,12 +36,26 @@ const chromium: RealPart = {
   debian: 'chromium',
 };
 
-/** Finds, starts or installs what the system tests need. What cannot be had is provided as undefined, and said once. */
+/** What the person who starts the tests can mend; its message is one line for them. */
+class CannotTest extends Error {}
+
+/** What somebody can mend ends the run in one line: thrown, Vitest would say that there are no tests, and add its stack. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  try {
+    return await prepare(project);
+  } catch (error) {
+    if (!(error instanceof CannotTest)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+}
+
+/** Finds, starts or installs what the system tests need. What cannot be had is provided as undefined, and said once. */
+async function prepare(project: TestProject): Promise<() => Promise<void>> {
   const { REDIS_URL, CHROMIUM_PATH } = process.env;
   if (REDIS_URL) await mustAnswer(REDIS_URL);
   if (CHROMIUM_PATH && !existsSync(CHROMIUM_PATH)) {
-    throw new Error(`CHROMIUM_PATH names '${CHROMIUM_PATH}', which does not exist. Correct it, or unset it.`);
+    throw new CannotTest(`CHROMIUM_PATH names '${CHROMIUM_PATH}', which does not exist. Correct it, or unset it.`);
   }
   const wanted = [...(REDIS_URL ? [] : [redis]), ...(CHROMIUM_PATH ? [] : [chromium])];
   await installFromDebian(wanted.filter((part) => !findBinary(part)));
@@ -82,7 +96,7 @@ function reportMissing(missing: readonly RealPart[]): void {
   const variables = missing.map((part) => part.variable).join(' and ');
   const mend = `Install ${packages} (Debian and Ubuntu: apt-get install ${missing.map((part) => part.debian).join(' ')}), or set ${variables}.`;
   if (process.env.CI === 'true')
-    throw new Error(`With CI=true every test must run, and ${names} cannot be had. ${mend}`);
+    throw new CannotTest(`With CI=true every test must run, and ${names} cannot be had. ${mend}`);
   console.warn(`The tests that need ${names} are skipped. ${mend}`);
 }
 
@@ -190,7 +204,7 @@ async function mustAnswer(url: string): Promise<void> {
     await ping(url);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : cause;
-    throw new Error(`REDIS_URL is set, but no Redis answers there: ${why}. Correct it, or unset it.`, { cause });
+    throw new CannotTest(`REDIS_URL is set, but no Redis answers there: ${why}. Correct it, or unset it.`, { cause });
   }
 }
 

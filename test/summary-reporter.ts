@@ -20,8 +20,14 @@ interface Counts {
 export default class SummaryReporter implements Reporter {
   #byName = false;
   #watching = false;
+  #last: string | undefined;
 
   onInit(vitest: Vitest): void {
+    // Vitest and the teardown may still have something to say, so the last line waits for the end of the process. A
+    // set-up that ends it lets no file run.
+    process.once('exit', (status) => {
+      if (!this.#watching && (this.#last !== undefined || status === 1)) print(this.#last ?? '\n0 passed, 1 failed');
+    });
     this.#byName = vitest.config.testNamePattern !== undefined;
     this.#watching = vitest.config.watch;
   }
@@ -68,9 +74,8 @@ export default class SummaryReporter implements Reporter {
     if (counts.failed > 0) process.exitCode = 1;
     const skippedPart = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
     const last = `\n${counts.passed} passed, ${counts.failed} failed${skippedPart}`;
-    // Vitest and the teardown may still have something to say, so the last line waits for the end of the process.
     if (this.#watching) print(last);
-    else process.once('exit', () => print(last));
+    this.#last = last;
   }
 }
 

@@ -5,7 +5,7 @@ import type { NestExpressApplication } from '@nestjs/platform-express';
 import { type ModelServer, type ModelServerOptions, startModelServer } from '@warmpath/core/testing';
 import sharp, { type Sharp } from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createApp } from './app.js';
+import { createApp, listen } from './app.js';
 import type { WorkerConfig } from './config.js';
 import type { ImageAnswer } from './images.controller.js';
 
@@ -30,9 +30,9 @@ afterEach(async () => {
 });
 
 async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
-  app = await createApp({ port: 0, host: '127.0.0.1', maxImageBytes, maxUploads: 16, vision: undefined, ...config });
-  await app.listen(0, '127.0.0.1');
-  origin = await app.getUrl();
+  const whole = { port: 0, host: '127.0.0.1', maxImageBytes, maxUploads: 16, vision: undefined, ...config };
+  app = await createApp(whole);
+  origin = await listen(app, whole);
 }
 
 async function startWithModel(options: ModelServerOptions = {}): Promise<ModelServer> {
@@ -47,11 +47,11 @@ const picture = (width = 1_600, height = 1_200): Sharp =>
 const noise = (width: number, height: number): Sharp =>
   sharp({ create: { width, height, channels: 3, background: red, noise: { type: 'gaussian', mean: 128, sigma: 60 } } });
 
-function post(body: RequestInit['body'], type?: string): Promise<Response> {
+function post(body: RequestInit['body'], type?: string, headers: Record<string, string> = {}): Promise<Response> {
   return fetch(`${origin}/images`, {
     method: 'POST',
     body: body ?? null,
-    headers: type ? { 'content-type': type } : {},
+    headers: { ...(type ? { 'content-type': type } : {}), ...headers },
   });
 }
 
@@ -239,13 +239,52 @@ describe('a refused upload', () => {
   }
 
   const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>';
+  const oneFile = (fault: string): RegExp => new RegExp(`^${fault}\\. Send one file in the field 'image'\\.$`);
+  const twoFiles = (): FormData => {
+    const data = form(Buffer.from('one'));
+    data.append('image', new Blob(['two']), 'second.png');
+    return data;
+  };
+  const longText = (): FormData => {
+    const data = form(Buffer.from('one'));
+    data.set('note', 'x'.repeat(2_000));
+    return data;
+  };
   const cases: readonly [string, () => Promise<Response>, number, RegExp][] = [
     ['no body', () => post(undefined), 400, /^There is no image\. Send one as the body/],
     ['an empty body', () => post('', 'image/png'), 400, /^There is no image\. Send one as the body/],
-    ['a form without the field', () => post(new FormData()), 400, /.+/],
-    ['a form with another field', async () => post(form(await picture().png().toBuffer(), 'photo')), 400, /photo/],
-    ['a broken form', () => post('--x\r\n', 'multipart/form-data; boundary=x'), 400, /.+/],
-    ['a form without a boundary', () => post('x', 'multipart/form-data'), 400, /.+/],
+    [
+      'a form without the field',
+      () => post(new FormData()),
+      400,
+      /^The form has no image\. Send a file in the field 'image'\.$/,
+    ],
+    [
+      'a form with another field',
+      async () => post(form(await picture().png().toBuffer(), 'photo')),
+      400,
+      oneFile("The form has a file in the field 'photo'"),
+    ],
+    ['a form with two files', () => post(twoFiles()), 400, oneFile('The form has more than one file')],
+    ['a form with a long text', () => post(longText()), 400, oneFile('The form has more than a file')],
+    [
+      'a broken form',
+      () => post('--x\r\n', 'multipart/form-data; boundary=x'),
+      400,
+      oneFile('The form is incomplete or damaged'),
+    ],
+    [
+      'a form without a boundary',
+      () => post('x', 'multipart/form-data'),
+      400,
+      oneFile('The form is incomplete or damaged'),
+    ],
+    [
+      'a body that is packed wrongly',
+      () => post('x', 'image/png', { 'content-encoding': 'gzip' }),
+      400,
+      /^The body is not the gzip that its Content-Encoding promises\./,
+    ],
     ['JSON', () => post('{"image":1}', 'application/json'), 415, /^A body of type application\/json is no image/],
     ['text that says it is an image', () => post('hello', 'image/png'), 415, /^What came is not a JPEG, PNG/],
     ['text in a form', () => post(form(Buffer.from('hello'))), 415, /^What came is not a JPEG, PNG/],
@@ -317,6 +356,20 @@ describe('a refused upload', () => {
     expect(answer.status).toBe(404);
     expect(await refusal(answer)).toMatchObject({ status: 404, title: 'Not found' });
     expect((await refusal(await fetch(`${origin}/elsewhere`))).status).toBe(404);
+    expect(warnings).toEqual([]); // no upload was refused
+  });
+
+  it.each([
+    ['GET', '/images', 'POST'],
+    ['DELETE', '/images', 'POST'],
+    ['POST', '/images/0/thumbnail', 'GET, HEAD'],
+    ['PUT', '/images/0/resized', 'GET, HEAD'],
+  ])('by %s %s learns which method does something there', async (method, path, allowed) => {
+    await start();
+    const answer = await fetch(`${origin}${path}`, { method });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed]);
+    expect(await refusal(answer)).toMatchObject({ status: 405, title: 'Method not allowed' });
+    expect(warnings).toEqual([]);
   });
 });
 

@@ -1,3 +1,5 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { MulterModule, type NestExpressApplication } from '@nestjs/platform-express';
@@ -38,6 +40,25 @@ function logFallback(event: WarmpathEvent): void {
   if (event.type !== 'fallback.used') return;
   const why = event.error instanceof Error ? event.error.message : String(event.error);
   logger.warn(`${event.failed} failed, ${event.next} answers instead: ${why}`);
+}
+
+/**
+ * Not with `app.listen`, which writes a failure into the log with its stack before it throws it.
+ * @returns the address that it listens at
+ * @throws what Node says when the address cannot be had
+ */
+export async function listen(app: NestExpressApplication, { port, host }: WorkerConfig): Promise<string> {
+  await app.init();
+  const server: Server = app.getHttpServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const { address, port: taken } = server.address() as AddressInfo;
+  return `http://${address.includes(':') ? `[${address}]` : address}:${taken}`;
 }
 
 /** The worker, ready to listen. */

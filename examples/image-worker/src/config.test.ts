@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, readConfig } from './config.js';
+import { ConfigError, helpFor, readConfig } from './config.js';
 
 describe('the configuration', () => {
   it('has a default for everything, and an empty variable counts as none', () => {
@@ -24,6 +24,14 @@ describe('the configuration', () => {
       vision: { baseUrl: 'http://localhost:11434', model: 'llava' },
     });
     expect(readConfig({ ...env, OLLAMA_VISION_MODEL: 'moondream' }).vision?.model).toBe('moondream');
+  });
+
+  it('says which variables there are to those who ask, and takes no flag', () => {
+    expect(helpFor([])).toBeUndefined();
+    for (const name of ['PORT', 'HOST', 'MAX_IMAGE_BYTES', 'MAX_UPLOADS', 'OLLAMA_URL', 'OLLAMA_VISION_MODEL']) {
+      expect(helpFor(['--help'])).toContain(`  ${name} `);
+    }
+    expect(() => helpFor(['--port'])).toThrow(ConfigError);
   });
 
   it.each([

@@ -17,6 +17,29 @@ export class ConfigError extends Error {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+const usage = `Usage: node examples/image-worker/dist/main.js
+
+It takes no flags. The environment decides:
+
+  PORT                 where to listen; default 3001, 0 takes any free one
+  HOST                 the address to listen on; default 127.0.0.1
+  MAX_IMAGE_BYTES      the largest upload; default 10485760
+  MAX_UPLOADS          how many may be under way at once; default 16
+  OLLAMA_URL           an Ollama server that writes the captions; default none
+  OLLAMA_VISION_MODEL  its model; default llava`;
+
+/**
+ * How to start the worker, for those who ask; undefined without arguments.
+ * @throws ConfigError for any other argument
+ */
+export function helpFor(args: readonly string[]): string | undefined {
+  if (args.some((arg) => arg === '--help' || arg === '-h')) return usage;
+  if (args.length === 0) return undefined;
+  throw new ConfigError(
+    `'${args[0]}' is not understood: the worker takes no flags. --help says which variables it reads.`,
+  );
+}
+
 const mebibyte = 1024 * 1024;
 
 /** @throws ConfigError naming the variable, its rule and what came */

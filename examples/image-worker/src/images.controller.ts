@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import {
+  All,
   BadRequestException,
   Controller,
   Get,
   Header,
   Inject,
+  MethodNotAllowedException,
   NotFoundException,
   Param,
   Post,
@@ -81,6 +83,18 @@ export class ImagesController {
   @Header('Cache-Control', 'public, max-age=31536000, immutable')
   resized(@Param('id') id: string): StreamableFile {
     return this.#serve(id, 'resized');
+  }
+
+  @All()
+  @Header('Allow', 'POST')
+  onlyPosted(): never {
+    throw new MethodNotAllowedException('Images are posted here. Send a POST request.');
+  }
+
+  @All([':id/thumbnail', ':id/resized'])
+  @Header('Allow', 'GET, HEAD')
+  onlyRead(): never {
+    throw new MethodNotAllowedException('This can only be read. Images are posted to /images.');
   }
 
   #serve(id: string, rendition: keyof StoredImage): StreamableFile {

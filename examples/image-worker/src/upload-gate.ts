@@ -29,7 +29,7 @@ export function uploadGate(most: number) {
     if (isUpload && (underWay >= most || queue > mostQueued)) {
       const { retryAfterMs: _, ...document } = full;
       log.warn(
-        `POST ${request.url} was refused with 503: of ${most} uploads ${underWay} are under way, of ${mostQueued} operations ${queue} wait.`,
+        `POST ${request.url?.slice(0, 100)} was refused with 503: of ${most} uploads ${underWay} are under way, of ${mostQueued} operations ${queue} wait.`,
       );
       response.writeHead(full.status, problemHeaders(full)).end(JSON.stringify(document));
       return;

@@ -81,7 +81,7 @@ async function answer(reply, question) {
   reply.replaceChildren(words, waiting);
   reply.setAttribute('aria-busy', 'true');
   const abort = begin();
-  const received = { text: '', citations: new Map() };
+  const received = { text: '', citations: new Map(), complete: false };
   const draw = drawing(words, received);
   reply.closest('.turn').scrollIntoView({ block: 'nearest' });
   try {
@@ -94,6 +94,7 @@ async function answer(reply, question) {
       else if (event === 'done') finish(reply, received, data, draw);
     }
   } catch (error) {
+    received.complete = true;
     draw.now();
     if (abort.signal.aborted) reply.append(origin('none', 'stopped by you'));
     else reply.append(trouble(error, () => answer(reply, question)));
@@ -125,6 +126,7 @@ function end(abort) {
 
 function finish(reply, received, outcome, draw) {
   for (const citation of outcome.citations) received.citations.set(citation.marker, citation);
+  received.complete = true;
   draw.now();
   if (outcome.citations.length > 0) reply.append(sources(outcome.citations));
   reply.append(origin(outcome.layer, saysOrigin(outcome)));
@@ -137,7 +139,7 @@ function drawing(words, received) {
     cancelAnimationFrame(planned);
     planned = 0;
     const reading = isAtEnd();
-    renderMarkdown(words, received.text, { cite: (marker) => citeButton(marker, received.citations) });
+    renderMarkdown(words, received.text, { cite: (marker) => citeButton(marker, received) });
     if (reading) follow(false);
   };
   return {
@@ -148,10 +150,12 @@ function drawing(words, received) {
   };
 }
 
-function citeButton(marker, citations) {
+/** A marker whose source is still to come waits for it; one that has none in a complete answer is text like any other. */
+function citeButton(marker, { citations, complete }) {
+  const citation = citations.get(marker);
+  if (!citation && complete) return undefined;
   const button = element('button', 'cite', String(marker));
   button.type = 'button';
-  const citation = citations.get(marker);
   button.setAttribute('aria-label', citation ? `Source ${marker}: ${placeOf(citation)}` : `Source ${marker}`);
   button.disabled = !citation;
   if (citation) button.title = placeOf(citation);

@@ -7,6 +7,8 @@ const heading = /^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$/;
 const rule = /^ {0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$/;
 const delimiterRow = /^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
 const definition = /^ {0,3}\[[^\]]+\]:[ \t]*\S/;
+/** The first line of a block quote that GitHub shows as a note. */
+const alert = /^\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\][ \t]*$/i;
 const deepest = 12;
 
 /**
@@ -95,6 +97,14 @@ function quote(parent, lines, from, view) {
     inner.push(prefix ? cut(lines[at], prefix[0].length) : lines[at]);
   }
   const element = document.createElement('blockquote');
+  const kind = alert.exec(inner[0].text)?.[1];
+  if (kind) {
+    const title = document.createElement('p');
+    title.className = 'heading';
+    title.textContent = kind[0].toUpperCase() + kind.slice(1).toLowerCase();
+    element.append(title);
+    inner.shift();
+  }
   if (view.depth < deepest) blocks(element, inner, { ...view, depth: view.depth + 1 });
   else inlineLines(element, inner, view);
   parent.append(element);
@@ -260,14 +270,20 @@ function construct(text, at, view) {
       return { element: link(url[1]), raw: true, from: at + 1, to: at + 1 + url[1].length, end: at + url[0].length };
     }
     case 'h': {
-      const url = /\w/.test(text[at - 1] ?? '') ? null : /^https?:\/\/[^\s<>"'`]*[^\s<>"'`.,;:!?)\]}*]/.exec(rest);
-      return url
-        ? { element: link(url[0]), raw: true, from: at, to: at + url[0].length, end: at + url[0].length }
-        : undefined;
+      const url = /\w/.test(text[at - 1] ?? '') ? '' : bareAddress(rest);
+      return url ? { element: link(url), raw: true, from: at, to: at + url.length, end: at + url.length } : undefined;
     }
     default:
       return undefined;
   }
+}
+
+/** An address in running text: the stop after it is not a part of it, a bracket only if it closes one in the address. */
+function bareAddress(rest) {
+  let url = /^https?:\/\/[^\s<>"'`]+/.exec(rest)?.[0] ?? '';
+  const count = (bracket) => url.split(bracket).length - 1;
+  while (/[.,;:!?\]}*]$/.test(url) || (url.endsWith(')') && count(')') > count('('))) url = url.slice(0, -1);
+  return /^https?:\/\/./.test(url) ? url : '';
 }
 
 function codeSpan(text, at, rest) {

@@ -50,7 +50,8 @@ type Part =
 const nothingFound =
   'The documents hold nothing about this. Try other words, or the exact name of what you are looking for.';
 
-export function createAnswering(library: Library, runtime: Warmpath): Answering {
+/** @param stopping ends the answers that are under way with its reason */
+export function createAnswering(library: Library, runtime: Warmpath, stopping?: AbortSignal): Answering {
   /** The one way to an answer: find passages, ask the chat (cache, then models), say what came from where. */
   async function* parts(question: Question): AsyncIterable<Part> {
     const startedAt = runtime.clock.now();
@@ -60,7 +61,7 @@ export function createAnswering(library: Library, runtime: Warmpath): Answering 
     const byId = new Map(passages.map((passage) => [passage.id, passage]));
     const { layer, model, ageMs, chunks } =
       found.length > 0
-        ? await runtime.chat.stream({ messages: question.messages, passages })
+        ? await runtime.chat.stream({ messages: question.messages, passages }, stopping ? { signal: stopping } : {})
         : { layer: 'none', model: 'none', ageMs: 0, chunks: unanswered() };
     const citations: Source[] = [];
     let firstChunkMs: number | undefined;
@@ -81,7 +82,15 @@ export function createAnswering(library: Library, runtime: Warmpath): Answering 
       }
     }
     const totalMs = since();
-    const outcome = { layer, model, ageMs, firstChunkMs: firstChunkMs ?? totalMs, totalMs, reason, citations };
+    const outcome = {
+      layer,
+      model,
+      ageMs: Math.round(ageMs),
+      firstChunkMs: firstChunkMs ?? totalMs,
+      totalMs,
+      reason,
+      citations,
+    };
     yield { type: 'done', outcome };
   }
 
@@ -107,7 +116,7 @@ function passageUrl(id: string): string {
   return `/#passage=${encodeURIComponent(id)}`;
 }
 
-function passageOf({ id, title, headings, text }: DocumentPassage): Passage {
+export function passageOf({ id, title, headings, text }: DocumentPassage): Passage {
   return { id, title, heading: headings.join(' › '), text, url: passageUrl(id) };
 }
 

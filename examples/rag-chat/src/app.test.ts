@@ -6,6 +6,7 @@ import { type ChatChunk, type ChatModel, type ChatRequest, collectAnswer, extrac
 import { createFakeClock } from '@warmpath/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type AppOptions, createApp } from './app.js';
+import { shuttingDown } from './farewell.js';
 import { createLibrary } from './library.js';
 import { ownHosts } from './own-hosts.js';
 import { readEvents, type StreamEvent } from './sse.js';
@@ -251,6 +252,8 @@ describe('POST /api/chat', () => {
     ['an unknown field', { question, model: 'x' }, 400, /no field 'model'/],
     ['both forms', { question, messages: [] }, 400, /both/],
     ['a list', [], 400, /must be an object.*a list/],
+    ['null', 'null', 400, /must be an object, such as .*; it is null\.$/],
+    ['a bare string', '"x"', 400, /must be an object, such as .*; it is a string\.$/],
     ['no messages', { messages: [] }, 400, /list of 1 to 50 messages; it is a list of 0/],
     ['a system message', { messages: [{ role: 'system', content: 'x' }] }, 400, /'user' or 'assistant'/],
     ['an answer at the end', { messages: [{ role: 'assistant', content: 'x' }] }, 400, /must be 'user'/],
@@ -310,9 +313,62 @@ describe('POST /api/chat', () => {
     expect((await post('question=x', { 'content-type': 'application/x-www-form-urlencoded' })).status).toBe(415);
     const got = await fetch(`${url}/api/chat`);
     expect([got.status, got.headers.get('allow')]).toEqual([405, 'POST']);
-    expect((await fetch(`${url}/api/passages/unknown`)).status).toBe(404);
+    expect((await fetch(`${url}/api/passages/0123456789abcdef`)).status).toBe(404);
+    const garbage = await fetch(`${url}/api/passages/garbage`);
+    expect([garbage.status, (await bodyOf(garbage)).detail]).toEqual([
+      404,
+      "'garbage' is no passage's id: those have 16 hexadecimal digits, and come with an answer.",
+    ]);
+    for (const path of ['/', '/api/info', '/api/passages/0123456789abcdef', '/performance']) {
+      const posted = await fetch(`${url}${path}`, { method: 'POST' });
+      expect([path, posted.status, posted.headers.get('allow')]).toEqual([path, 405, 'GET, HEAD']);
+    }
     expect((await fetch(`${url}/api/passages/%E0%A4%A`)).status).toBe(400);
     expect((await fetch(`${url}/nowhere`)).status).toBe(404);
+  });
+
+  it.each(['gzip', 'deflate', 'br'])(
+    'says of a body that is not the %s it should be that it cannot be unpacked',
+    async (encoding) => {
+      await start();
+      const response = await post('not packed', { 'content-encoding': encoding });
+      expect(response.status).toBe(400);
+      expect((await bodyOf(response)).detail).toBe(
+        `The body is not the ${encoding} that its Content-Encoding promises. Send it complete, or uncompressed.`,
+      );
+    },
+  );
+
+  it('ends what is under way when the server is shutting down, the work of the model included, and says why', async () => {
+    let asked = 0;
+    let ended = 0;
+    const halting = scripted(async function* (request, signal) {
+      asked++;
+      if (!JSON.stringify(request).includes('silent')) yield { type: 'text', text: 'It is' };
+      await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))).finally(
+        () => ended++,
+      );
+    });
+    const stopping = new AbortController();
+    await start({ models: [halting], stopping: stopping.signal });
+    const response = await post({ question }, asStream);
+    const silent = [{}, asStream].map((headers) => post({ question: `${question} (silent)` }, headers));
+    await expect.poll(() => asked).toBe(2);
+    stopping.abort(shuttingDown);
+    const all = await events(response);
+    expect(all.map(({ event }) => event)).toEqual(['meta', 'text', 'error']);
+    expect(all.at(-1)?.data).toMatchObject({ status: 503, title: 'The server is shutting down' });
+    for (const answer of await Promise.all(silent)) expect(answer.status).toBe(503);
+    expect(ended).toBe(asked);
+    expect(logged).toEqual(Array(2).fill('POST /api/chat was not answered: the server is shutting down.'));
+  });
+
+  it('gives the age of an answer in whole milliseconds', async () => {
+    const clock = createFakeClock();
+    await start({ clock });
+    await post({ question });
+    await clock.advance(1_234.5678);
+    expect(await bodyOf(await post({ question }))).toMatchObject({ layer: 'memory', ageMs: 1_235 });
   });
 
   it('refuses who asks too often, and says when to come back', async () => {

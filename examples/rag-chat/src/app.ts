@@ -4,6 +4,7 @@ import type { Problem } from '@warmpath/core/kernel';
 import { HttpProblem, problemHandler, streamAnswer, warmpath } from '@warmpath/express';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { createAnswering } from './answer.js';
+import { shuttingDown, withFarewell } from './farewell.js';
 import type { Library } from './library.js';
 import { logLine } from './log-line.js';
 import { refuseOtherHosts } from './own-hosts.js';
@@ -21,6 +22,8 @@ export interface AppOptions {
   readonly rateLimit?: { readonly limit: number; readonly window: Duration };
   /** The only names that requests may ask for in their Host header; default any. */
   readonly hosts?: readonly string[] | undefined;
+  /** Aborted with `shuttingDown`, it ends the answers that are under way. */
+  readonly stopping?: AbortSignal;
   /** Hears in one line why each refused request was refused. Default: console.warn. */
   readonly log?: (line: string) => void;
 }
@@ -43,8 +46,8 @@ const pagePolicy = [
 
 export function createApp(options: AppOptions): Express {
   const { library, runtime, model, notice, suggestions = [], rateLimit = { limit: 120, window: '1m' } } = options;
-  const { hosts, log = (line) => console.warn(line) } = options;
-  const answering = createAnswering(library, runtime);
+  const { hosts, stopping, log = (line) => console.warn(line) } = options;
+  const answering = createAnswering(library, runtime, stopping);
   const app = express();
   app.disable('x-powered-by');
   app.use(protect);
@@ -59,22 +62,16 @@ export function createApp(options: AppOptions): Express {
 
   app.get('/api/passages/:id', function passage(req, res) {
     const found = library.passage(req.params.id);
-    if (!found) {
-      throw new HttpProblem(
-        404,
-        'There is no such passage',
-        'The documents have changed since this address was made. Ask again to find the passage of today.',
-      );
-    }
+    if (!found) throw noPassage(req.params.id);
     const { previous, next } = found;
     const { id, document, title, headings, anchor, text, startLine } = found.passage;
     res.json({ id, document, title, headings, anchor, text, startLine, previous, next });
   });
 
-  app.post('/api/chat', express.json({ limit: bodyLimit }), async function chat(req, res) {
+  app.post('/api/chat', readJson, async function chat(req, res) {
     const question = readQuestion(req.body);
     if (req.accepts(['json', 'text/event-stream']) === 'text/event-stream') {
-      await streamAnswer(res, answering.events(question));
+      await streamAnswer(res, withFarewell(answering.events(question), stopping));
     } else {
       res.json(await answering.whole(question));
     }
@@ -84,6 +81,14 @@ export function createApp(options: AppOptions): Express {
     res.set('Allow', 'POST');
     throw new HttpProblem(405, 'Questions are posted', `${req.method} does nothing here. Send a POST request.`);
   });
+  app.all(['/', '/api/info', '/api/passages/:id', '/performance'], function onlyToRead(req, res) {
+    res.set('Allow', 'GET, HEAD');
+    throw new HttpProblem(
+      405,
+      'This can only be read',
+      `${req.method} does nothing here. Questions are posted to /api/chat.`,
+    );
+  });
   app.use(function unknownAddress(req) {
     throw new HttpProblem(
       404,
@@ -91,8 +96,44 @@ export function createApp(options: AppOptions): Express {
       `No page has the address ${req.path.slice(0, 200)}. Start at /.`,
     );
   });
-  app.use(problemHandler({ logRefusal: (problem, req) => log(refusalLine(problem, req)) }));
+  app.use(
+    problemHandler({
+      log: (error, req) => {
+        if (error === shuttingDown)
+          log(logLine(`${req.method} ${req.path} was not answered: the server is shutting down.`));
+        else console.error(`${req.method} ${req.path} failed:`, error);
+      },
+      logRefusal: (problem, req) => log(refusalLine(problem, req)),
+    }),
+  );
   return app;
+}
+
+const parseJson = express.json({ limit: bodyLimit, strict: false });
+
+/** What is JSON but no object is refused by `readQuestion`, which can say so. */
+function readJson(req: Request, res: Response, next: NextFunction): void {
+  parseJson(req, res, (error?: unknown) => {
+    const encoding = req.headers['content-encoding'];
+    // Of all that can go wrong in the parser only the unpacking speaks without a `type`, in zlib's words.
+    const packed = error instanceof Error && !('type' in error) && encoding !== undefined;
+    next(packed ? badPacking(encoding) : error);
+  });
+}
+
+function badPacking(encoding: string): HttpProblem {
+  return new HttpProblem(
+    400,
+    'The body cannot be unpacked',
+    `The body is not the ${encoding.slice(0, 20)} that its Content-Encoding promises. Send it complete, or uncompressed.`,
+  );
+}
+
+function noPassage(id: string): HttpProblem {
+  const detail = /^[0-9a-f]{16}$/.test(id)
+    ? 'No passage has this id. If an answer named it, the documents have changed since: ask again.'
+    : `'${id.slice(0, 60)}' is no passage's id: those have 16 hexadecimal digits, and come with an answer.`;
+  return new HttpProblem(404, 'There is no such passage', detail);
 }
 
 /** What was refused and why. V8 quotes the body that it could not parse, and bodies are not for the log. */

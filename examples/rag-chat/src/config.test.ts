@@ -1,5 +1,6 @@
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readConfig } from './config.js';
+import { helpFor, readConfig } from './config.js';
 import { modelsOf } from './start.js';
 
 const read = (args: string[], env: Record<string, string> = {}) => readConfig(args, env, 'main');
@@ -15,6 +16,7 @@ describe('readConfig', () => {
       ollama: undefined,
       modelTimeout: '60s',
       exit: false,
+      notes: [],
     });
   });
 
@@ -45,9 +47,20 @@ describe('readConfig', () => {
     );
   });
 
-  it('refuses one half of the OpenAI settings, and addresses that are not http', () => {
+  it('takes a folder from where the user stands, whatever folder npm runs its script in', () => {
+    expect(read(['--docs', 'notes'], { INIT_CWD: '/where/ada' }).docs).toBe('/where/ada/notes');
+    expect(read([], { DOCS_DIR: '../notes', INIT_CWD: '/where/ada' }).docs).toBe('/where/notes');
+    expect(read(['--docs', 'notes']).docs).toBe(resolve('notes'));
+  });
+
+  it('notes in one line that an OpenAI key alone is not used, and answers without it', () => {
+    const { openai, notes } = read([], { OPENAI_API_KEY: 'secret-key' });
+    expect(openai).toBeUndefined();
+    expect(notes).toEqual(['OPENAI_API_KEY is not used, since OPENAI_BASE_URL is not set: nothing is sent to OpenAI.']);
+  });
+
+  it('refuses an OpenAI address without a key, and addresses that are not http', () => {
     expect(() => read([], { OPENAI_BASE_URL: 'http://x/v1' })).toThrow('OPENAI_API_KEY is missing');
-    expect(() => read([], { OPENAI_API_KEY: 'secret-key' })).toThrow('OPENAI_BASE_URL is missing');
     expect(() => read([], { OPENAI_BASE_URL: 'x', OPENAI_API_KEY: 'secret-key' })).toThrow("It is 'x'");
     expect(() => read([], { OLLAMA_URL: 'localhost:11434' })).toThrow(
       'OLLAMA_URL must be an http:// or https:// address',
@@ -62,11 +75,15 @@ describe('readConfig', () => {
   });
 
   it('never prints the key', () => {
-    try {
-      read([], { OPENAI_API_KEY: 'secret-key' });
-    } catch (error) {
-      expect(String(error)).not.toContain('secret-key');
-    }
+    const faulty = () => read([], { OPENAI_API_KEY: 'secret-key', OPENAI_BASE_URL: 'x' });
+    expect(faulty).toThrow(/^(?![\s\S]*secret-key)/);
+  });
+
+  it('says how to start each program, to those who ask', () => {
+    expect(helpFor(['--port', '1'], 'main')).toBeUndefined();
+    expect(helpFor(['--help'], 'main')).toMatch(/^Usage: node [\s\S]*--docs DIR/);
+    expect(helpFor(['-h'], 'main')).not.toContain('--exit');
+    expect(helpFor(['--port', '1', '-h'], 'demo')).toMatch(/^Usage: npm run demo -- [\s\S]*--exit/);
   });
 });
 

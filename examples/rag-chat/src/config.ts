@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { type Duration, parseDuration } from '@warmpath/core/kernel';
 import { StartError } from './start-error.js';
@@ -17,6 +18,8 @@ export interface AppConfig {
   readonly modelTimeout: Duration;
   /** Demo only: leave after the tour. */
   readonly exit: boolean;
+  /** What was set and is not used, one line each. */
+  readonly notes: readonly string[];
 }
 
 interface ModelServer {
@@ -28,6 +31,9 @@ interface ModelServer {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const defaultPort = 3000;
+const defaultHost = '127.0.0.1';
+/** Many people have a key in their environment for other programs: it alone must not send their documents anywhere. */
+const keyAlone = 'OPENAI_API_KEY is not used, since OPENAI_BASE_URL is not set: nothing is sent to OpenAI.';
 /** A model may have to be loaded from disk first. */
 const defaultModelTimeout = '60s';
 const flags = {
@@ -43,11 +49,28 @@ const flagHelp: Readonly<Record<string, string>> = {
   exit: '--exit',
 };
 
+export type Program = 'main' | 'demo';
+
+/** How to start the program; undefined unless somebody asks. */
+export function helpFor(args: readonly string[], program: Program): string | undefined {
+  if (!args.some((arg) => arg === '--help' || arg === '-h')) return undefined;
+  const command = program === 'demo' ? 'npm run demo --' : 'node examples/rag-chat/dist/main.js';
+  return `Usage: ${command} [flags]
+
+  --docs DIR       the Markdown and text files to answer from (or DOCS_DIR); default: the installed documentation
+  --port NUMBER    where to listen (or PORT); default ${defaultPort}, 0 takes any free one
+  --host ADDRESS   the address to listen on (or HOST); default ${defaultHost}
+${program === 'demo' ? '  --exit           leave after the tour\n' : ''}
+A language model writes the answers with OLLAMA_URL, or OPENAI_BASE_URL and OPENAI_API_KEY.
+OLLAMA_MODEL, OPENAI_MODEL and MODEL_TIMEOUT choose the model and its time; examples/rag-chat/README.md has more.`;
+}
+
 /**
- * Flags win over the environment; an empty variable counts as not set.
+ * Flags win over the environment; an empty variable counts as not set. A relative folder is one below where the user
+ * stands, which npm keeps in INIT_CWD: it runs scripts in the folder of their package.
  * @throws StartError naming the flag or variable, what came and what it takes
  */
-export function readConfig(args: readonly string[], env: Environment, program: 'main' | 'demo'): AppConfig {
+export function readConfig(args: readonly string[], env: Environment, program: Program): AppConfig {
   const given = parseFlags(args, program === 'demo' ? demoFlags : flags);
   const port = textOf(given.port, '--port') ?? set(env, 'PORT');
   const docs = textOf(given.docs, '--docs') ?? set(env, 'DOCS_DIR');
@@ -55,14 +78,15 @@ export function readConfig(args: readonly string[], env: Environment, program: '
   return {
     port: port === undefined ? defaultPort : portOf(port, given.port === undefined ? 'PORT' : '--port'),
     portGiven: port !== undefined,
-    host: textOf(given.host, '--host') ?? set(env, 'HOST') ?? '127.0.0.1',
-    docs,
+    host: textOf(given.host, '--host') ?? set(env, 'HOST') ?? defaultHost,
+    docs: docs === undefined ? undefined : resolve(set(env, 'INIT_CWD') ?? '', docs),
     openai: openaiOf(env),
     ollama: ollamaUrl
       ? { baseUrl: urlOf(ollamaUrl, 'OLLAMA_URL'), model: set(env, 'OLLAMA_MODEL') ?? 'llama3.2' }
       : undefined,
     modelTimeout: durationOf(set(env, 'MODEL_TIMEOUT') ?? defaultModelTimeout, 'MODEL_TIMEOUT'),
     exit: given.exit === true,
+    notes: set(env, 'OPENAI_API_KEY') && !set(env, 'OPENAI_BASE_URL') ? [keyAlone] : [],
   };
 }
 
@@ -121,13 +145,12 @@ function urlOf(value: string, name: string): string {
 function openaiOf(env: Environment): ModelServer | undefined {
   const baseUrl = set(env, 'OPENAI_BASE_URL');
   const apiKey = set(env, 'OPENAI_API_KEY');
-  if (baseUrl === undefined && apiKey === undefined) return undefined;
-  if (baseUrl === undefined || apiKey === undefined) {
-    const [here, missing] = baseUrl ? ['OPENAI_BASE_URL', 'OPENAI_API_KEY'] : ['OPENAI_API_KEY', 'OPENAI_BASE_URL'];
+  if (baseUrl === undefined) return undefined;
+  if (apiKey === undefined) {
     throw new StartError(
-      `${missing} is missing.`,
-      `${here} is set, and one means nothing without the other.`,
-      `Set ${missing} as well, or neither.`,
+      'OPENAI_API_KEY is missing.',
+      'OPENAI_BASE_URL is set, and means nothing without it.',
+      'Set OPENAI_API_KEY as well (any text will do for a server that asks for none), or neither.',
     );
   }
   return { baseUrl: urlOf(baseUrl, 'OPENAI_BASE_URL'), apiKey, model: set(env, 'OPENAI_MODEL') ?? 'gpt-4o-mini' };

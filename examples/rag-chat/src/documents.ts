@@ -68,7 +68,7 @@ export async function readDocuments(
   log: (line: string) => void,
   limits: DocumentLimits = defaultLimits,
 ): Promise<DocumentSet> {
-  const reading: Reading = { log, limits, documents: [], bytes: 0, full: false };
+  const reading: Reading = { log, limits, documents: [], older: [], bytes: 0, full: false };
   for (const source of sources) {
     const before = reading.documents.length;
     await readSource(reading, source);
@@ -81,6 +81,7 @@ export async function readDocuments(
       'Name a folder of Markdown or text files with --docs DIR or DOCS_DIR.',
     );
   }
+  if (reading.older.length > 0) log(`Not UTF-8, so read as Windows-1252: ${namesOf(reading.older)}.`);
   const documents = reading.documents.sort((left, right) => (left.path < right.path ? -1 : 1));
   return { documents, digest: digestOf(documents) };
 }
@@ -89,6 +90,8 @@ interface Reading {
   readonly log: (line: string) => void;
   readonly limits: DocumentLimits;
   readonly documents: SourceDocument[];
+  /** The paths of those that are not UTF-8. */
+  readonly older: string[];
   bytes: number;
   full: boolean;
 }
@@ -140,16 +143,37 @@ async function readDocument(reading: Reading, root: string, name: string, file: 
       );
       return;
     }
-    const text = await readFile(file, 'utf8');
+    const { text, encoding } = decode(await readFile(file));
     if (text.includes('\0')) {
       log(`Left out ${path}: it is not text.`);
       return;
     }
     reading.bytes += size;
+    if (encoding !== 'utf-8') reading.older.push(path);
     reading.documents.push({ path, format: formats.get(extname(file).toLowerCase()) ?? 'text', text });
   } catch (error) {
     log(`Left out ${path}: ${messageOf(error)}`);
   }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const windows1252 = new TextDecoder('windows-1252');
+
+/** What is not UTF-8 is most likely from a time before it; Latin-1 is a part of Windows-1252. */
+function decode(bytes: Uint8Array): { readonly text: string; readonly encoding: string } {
+  try {
+    return { text: utf8.decode(bytes), encoding: utf8.encoding };
+  } catch {
+    return { text: windows1252.decode(bytes), encoding: windows1252.encoding };
+  }
+}
+
+const mostNames = 3;
+
+function namesOf(paths: readonly string[]): string {
+  const others = paths.length - mostNames;
+  const more = others > 0 ? ` and ${others} more` : '';
+  return `${paths.slice(0, mostNames).join(', ')}${more}`;
 }
 
 function unreadableSource(source: DocumentSource, error: unknown): StartError {

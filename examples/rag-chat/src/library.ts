@@ -9,6 +9,8 @@ export interface Library {
   readonly documents: number;
   readonly passages: number;
   readonly titles: readonly string[];
+  /** False when there is nothing but headings. */
+  readonly hasText: boolean;
   search(question: string, limit?: number): DocumentPassage[];
   passage(id: string): PlacedPassage | undefined;
 }
@@ -20,6 +22,11 @@ interface PlacedPassage {
   readonly next: string | undefined;
 }
 
+/** Words below a heading of either kind. */
+function hasText({ text }: DocumentPassage): boolean {
+  return /[\p{L}\p{N}]/u.test(text.replace(/^ {0,3}#{1,6}(?:[ \t].*)?$|^.*\n {0,3}(?:=+|-+)[ \t]*$/gm, ''));
+}
+
 export function createLibrary(set: DocumentSet): Library {
   const passages = set.documents.flatMap(splitPassages);
   const places = new Map(passages.map((passage, place) => [passage.id, place]));
@@ -28,6 +35,7 @@ export function createLibrary(set: DocumentSet): Library {
     digest: set.digest,
     documents: set.documents.length,
     passages: passages.length,
+    hasText: passages.some(hasText),
     titles: [...new Set(passages.map((passage) => passage.title))],
     search: retrieval.search,
     passage(id) {

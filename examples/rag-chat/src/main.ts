@@ -1,12 +1,15 @@
-import { readConfig } from './config.js';
+import { helpFor, readConfig } from './config.js';
 import { runProgram, untilStopped } from './lifecycle.js';
-import { startApp } from './start.js';
+import { holdingsOf, startApp } from './start.js';
 
 await runProgram(async () => {
+  const args = process.argv.slice(2);
+  const help = helpFor(args, 'main');
+  if (help) return console.log(help);
   const stopped = untilStopped();
-  const config = readConfig(process.argv.slice(2), process.env, 'main');
+  const config = readConfig(args, process.env, 'main');
   const app = await startApp({ ...config, portGiven: true }, (line) => console.warn(line));
-  console.log(`${app.url} answers from ${app.documents} documents (${app.passages} passages) with ${app.model}.`);
+  console.log(`${app.url} answers from ${holdingsOf(app)} with ${app.model}.`);
   await stopped;
   await app.close();
 });

@@ -6,11 +6,12 @@ import { extractive, type FetchLike, ollama, openai } from '@warmpath/core/model
 import { createApp } from './app.js';
 import type { AppConfig } from './config.js';
 import { folderSource, installedSources, readDocuments } from './documents.js';
+import { shuttingDown } from './farewell.js';
 import { createLibrary, type Library } from './library.js';
 import { logLine } from './log-line.js';
 import { ownHosts } from './own-hosts.js';
 import { messageOf, StartError } from './start-error.js';
-import { isStopWord, wordsOf } from './tokens.js';
+import { suggestionsFrom } from './suggestions.js';
 
 export interface RunningApp {
   /** Where it listens, without a slash at the end. */
@@ -35,13 +36,17 @@ const noModel =
   'Set OLLAMA_URL, or OPENAI_BASE_URL and OPENAI_API_KEY, to have answers written.';
 /** Of a model that does not answer: twice its time leaves enough for what stands in for it. */
 const attemptsAtModel = 2;
-/** Running answers have this long to end when the application is stopped. */
+/** Running answers have this long to end when the application is stopped, and then this long to be told that they are cut. */
 const graceMs = 5_000;
+const farewellMs = 500;
+/** Who waits longer than this should see what for. Indexing takes a second for about two million characters. */
+const silentMs = 2_000;
+const silentCharacters = 2_000_000;
 
 /** @throws StartError when the documents cannot be read or the port cannot be had */
 export async function startApp(config: AppConfig, log: (line: string) => void): Promise<RunningApp> {
-  const sources = config.docs === undefined ? installedSources() : folderSource(config.docs);
-  const library = createLibrary(await readDocuments(sources, log));
+  for (const note of config.notes) log(note);
+  const library = await readLibrary(config, log);
   const pool = createHttpPool({ name: 'models' });
   const models = modelsOf(config, pool.fetch);
   const runtime = createWarmpath({
@@ -53,7 +58,8 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     onEvent: (event) => logFallback(event, log),
   });
   const model = models[0].model.name;
-  const suggestions = config.docs === undefined ? installedSuggestions : suggestionsFrom(library);
+  const suggestions = config.docs === undefined ? installedSuggestions : await suggestionsFrom(library);
+  const stopping = new AbortController();
   const app = createApp({
     library,
     runtime,
@@ -61,6 +67,7 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     notice: models.length === 1 ? noModel : undefined,
     suggestions,
     hosts: ownHosts(config.host),
+    stopping: stopping.signal,
     log,
   });
   const server = createServer(app);
@@ -80,11 +87,42 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     model,
     suggestions,
     async close() {
-      await stopServer(server);
+      await stopServer(server, stopping);
       await runtime.close();
       await pool.close();
     },
   };
+}
+
+/** "1 document, 3 passages" */
+export function holdingsOf({ documents, passages }: Pick<RunningApp, 'documents' | 'passages'>): string {
+  const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`;
+  return `${count(documents, 'document')}, ${count(passages, 'passage')}`;
+}
+
+/** Reads and indexes the documents; says so once when that takes its time. */
+async function readLibrary({ docs }: AppConfig, log: (line: string) => void): Promise<Library> {
+  let silent = true;
+  const progress = (line: string): void => {
+    if (silent) log(line);
+    silent = false;
+  };
+  const timer = setTimeout(() => progress('Reading and indexing the documents ...'), silentMs);
+  try {
+    const set = await readDocuments(docs === undefined ? installedSources() : folderSource(docs), log);
+    const characters = set.documents.reduce((sum, { text }) => sum + text.length, 0);
+    if (characters > silentCharacters) progress(`Indexing ${set.documents.length} documents ...`);
+    const library = createLibrary(set);
+    if (library.hasText) return library;
+    const what = set.documents.length === 1 ? 'The document has' : `All ${set.documents.length} documents have`;
+    throw new StartError(
+      'There is nothing to answer from.',
+      `${what} no text, or headings alone.`,
+      'Name a folder of Markdown or text files with --docs DIR or DOCS_DIR.',
+    );
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
@@ -108,22 +146,20 @@ function logFallback(event: WarmpathEvent, log: (line: string) => void): void {
   log(logLine(`${event.failed} failed, ${event.next} answers instead: ${messageOf(event.error)}`));
 }
 
-/** One question for each of a few pages: those whose text speaks of what their title names. */
-function suggestionsFrom(library: Library): string[] {
-  const speaksOfItself = (title: string): boolean => {
-    const text = library.search(title, 1)[0]?.text.replace(/^#.*$/gm, '').toLowerCase() ?? '';
-    return wordsOf(title).some((word) => word.length > 3 && !isStopWord(word) && text.includes(word.toLowerCase()));
-  };
-  const telling = library.titles.filter(speaksOfItself);
-  return (telling.length > 0 ? telling : library.titles).slice(0, 4).map((title) => `Tell me about ${title}.`);
-}
-
 async function listen(server: Server, { port, portGiven, host }: AppConfig): Promise<void> {
   try {
     await listenOn(server, port, host);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === 'EADDRINUSE' && !portGiven) return listenOn(server, 0, host);
+    if (code === 'ENOTFOUND' || code === 'EADDRNOTAVAIL' || code === 'EAI_AGAIN') {
+      throw new StartError(
+        `Nothing can listen on ${host}.`,
+        'This machine has no such address.',
+        'Choose one of its own with HOST or --host, such as 127.0.0.1, or 0.0.0.0 for all.',
+        { cause: error },
+      );
+    }
     throw new StartError(
       `Port ${port} of ${host} cannot be had.`,
       code === 'EADDRINUSE' ? 'Another program listens there.' : messageOf(error),
@@ -143,10 +179,13 @@ function listenOn(server: Server, port: number, host: string): Promise<void> {
   });
 }
 
-function stopServer(server: Server): Promise<void> {
+/** Answers that are under way after the grace are ended and their readers told why; what then remains is cut. */
+function stopServer(server: Server, stopping: AbortController): Promise<void> {
   return new Promise((resolve) => {
-    const force = setTimeout(() => server.closeAllConnections(), graceMs);
+    const tell = setTimeout(() => stopping.abort(shuttingDown), graceMs);
+    const force = setTimeout(() => server.closeAllConnections(), graceMs + farewellMs);
     server.close(() => {
+      clearTimeout(tell);
       clearTimeout(force);
       resolve();
     });

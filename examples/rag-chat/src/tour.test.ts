@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readConfig } from './config.js';
-import { type RunningApp, startApp } from './start.js';
+import { holdingsOf, type RunningApp, startApp } from './start.js';
 import { installedPlan, planOf, printTour, runTour, type TourOutcome } from './tour.js';
 
 let app: RunningApp | undefined;
@@ -62,6 +62,33 @@ describe('the tour', () => {
     expect((await runTour(url, planOf(suggestions))).failures).toEqual([]);
   });
 
+  it('suggests only what is answered, and tries only the first of many titles', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'warmpath-tour-'));
+    await writeFile(join(folder, 'a.md'), '# Zanzibar\n');
+    for (let page = 0; page < 30; page++) await writeFile(join(folder, `b${page}.md`), `# Xylophone ${page}\n`);
+    await writeFile(join(folder, 'c.md'), '# Ovens\n\nOvens bake bread with dry heat.\n');
+    expect((await start(['--port', '0', '--docs', folder])).suggestions).toEqual([]);
+    await app?.close();
+    for (let page = 5; page < 30; page++) await rm(join(folder, `b${page}.md`));
+    expect((await start(['--port', '0', '--docs', folder])).suggestions).toEqual(['Tell me about Ovens.']);
+    await rm(folder, { recursive: true });
+  });
+
+  it('says once that the model that is meant to answer did not, instead of that nothing was kept', async () => {
+    const { url } = await start(['--port', '0']);
+    const plan = { questions: ['What does RetryAgent do?'], together: 'How do I abort a request?', model: 'big' };
+    other = createServer((_req, res) => {
+      const outcome = { layer: 'model', model: 'extractive', citations: [] };
+      res.end(_req.headers.accept === 'text/event-stream' ? eventOf('done', outcome) : JSON.stringify(outcome));
+    });
+    await new Promise<void>((resolve) => other?.listen(0, '127.0.0.1', resolve));
+    const { failures } = await runTour(`http://127.0.0.1:${(other.address() as AddressInfo).port}`, plan);
+    expect(failures.filter((failure) => !failure.endsWith('was not answered from the documents.'))).toEqual([
+      'big did not answer: extractive stood in for it, and such answers are not kept. The lines above the table say why.',
+    ]);
+    expect((await runTour(url, { ...plan, model: 'extractive' })).failures).toEqual([]);
+  });
+
   it('says which question was not answered from the documents', async () => {
     const { url } = await start(['--port', '0']);
     const { failures } = await runTour(url, {
@@ -109,6 +136,42 @@ describe('startApp', () => {
     const port = new URL(url).port;
     await expect(startApp(readConfig(['--port', port], {}, 'main'), () => {})).rejects.toThrow(
       `Port ${port} of 127.0.0.1 cannot be had.\n  Why:  Another program listens there.`,
+    );
+  });
+
+  it.each([
+    ['an empty document', ['']],
+    ['headings alone', ['# One\n', 'Two\n===\n\n## Three ##\n']],
+    ['front matter alone', ['---\ntitle: One\n---\n']],
+  ])('refuses %s as nothing to answer from', async (_name, texts) => {
+    const folder = await mkdtemp(join(tmpdir(), 'warmpath-tour-'));
+    for (const [at, text] of texts.entries()) await writeFile(join(folder, `${at}.md`), text);
+    await expect(start(['--port', '0', '--docs', folder])).rejects.toThrow(
+      /^There is nothing to answer from\.\n {2}Why: {2}.* no text, or headings alone\./,
+    );
+    await rm(folder, { recursive: true });
+  });
+
+  it('says in one line what was set and is not used, and that indexing takes its time', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'warmpath-tour-'));
+    await writeFile(join(folder, 'a.md'), `# Bread\n\n${'Bread is baked. '.repeat(100_000)}`);
+    await writeFile(join(folder, 'b.md'), `# Water\n\n${'Water is boiled. '.repeat(100_000)}`);
+    const lines: string[] = [];
+    const config = readConfig(['--port', '0', '--docs', folder], { OPENAI_API_KEY: 'k' }, 'demo');
+    app = await startApp(config, (line) => lines.push(line));
+    await rm(folder, { recursive: true });
+    expect(lines).toEqual([expect.stringMatching(/^OPENAI_API_KEY is not used/), 'Indexing 2 documents ...']);
+    expect(app.model).toBe('extractive');
+  });
+
+  it('says in words how much it answers from', () => {
+    expect(holdingsOf({ documents: 1, passages: 1 })).toBe('1 document, 1 passage');
+    expect(holdingsOf({ documents: 2, passages: 3 })).toBe('2 documents, 3 passages');
+  });
+
+  it('says so in one error when the machine has no such address', async () => {
+    await expect(start(['--port', '0', '--host', '203.0.113.9'])).rejects.toThrow(
+      'Nothing can listen on 203.0.113.9.\n  Why:  This machine has no such address.',
     );
   });
 
