@@ -3,7 +3,7 @@ import { seededRandom } from '@warmpath/core/kernel';
 import { type ChatAnswer, extractive, type Passage } from '@warmpath/core/models';
 import MiniSearch from 'minisearch';
 import { type AskedQuestion, heldOut, outOfScope, outOfScopeHeldOut, tuned } from '#answer-questions';
-import { fresh, freshSealed } from '#answer-questions-fresh';
+import { fresh, freshSealed, third } from '#answer-questions-fresh';
 import { type Outcome, rounded } from '#harness';
 import { installedSources, readDocuments } from '../examples/rag-chat/dist/documents.js';
 import { type DocumentPassage, splitPassages } from '../examples/rag-chat/dist/passages.js';
@@ -70,6 +70,7 @@ async function onDocuments(squad: Squad | undefined): Promise<Record<string, num
   const acceptedHeldOut = await shareOf(heldOut, async (asked) => accepts(asked, await ask(asked.question)));
   const acceptedFresh = await shareOf(fresh, async (asked) => accepts(asked, await ask(asked.question)));
   const acceptedSealed = await shareOf(freshSealed, async (asked) => accepts(asked, await ask(asked.question)));
+  const acceptedThird = await shareOf(third, async (asked) => accepts(asked, await ask(asked.question)));
   const declines = async (question: string): Promise<boolean> => (await ask(question)).citations.length === 0;
   // After those above, so that what is timed is warm.
   const times: number[] = [];
@@ -82,6 +83,7 @@ async function onDocuments(squad: Squad | undefined): Promise<Record<string, num
     'docs.heldOut': acceptedHeldOut,
     'docs.fresh': acceptedFresh,
     'docs.freshSealed': acceptedSealed,
+    'docs.third': acceptedThird,
     declined: await shareOf(outOfScope, declines),
     'declined.heldOut': await shareOf(outOfScopeHeldOut, declines),
     ...(strangers.length > 0 ? { 'declined.squad': await shareOf(strangers, declines) } : {}),

@@ -30,7 +30,7 @@ const commonShare = 0.4;
 
 /** Reads a question. `isKnown` says of a term whether any document holds it: what nothing holds tells nothing apart. */
 export function readQuery(question: string, isKnown: (term: string) => boolean): Query {
-  const words = wordsOf(question);
+  const words = wordsOf(question).map((word) => word.replace(/['’]s$/, ''));
   const telling = words.filter((word) => !isStopWord(word));
   // "How long" asks for a time, which documentation calls a timeout.
   const asksForTime = /\bhow long\b/i.test(question);

@@ -15,7 +15,7 @@ const stopWords = new Set(
 
 /** Verbs that go with any subject: what they are done to tells more. */
 const commonVerbs = new Set(
-  'add call create handle make put run send set take work write'.split(' ').map((verb) => stem(verb)),
+  'add call create handle make put read run send set take work write'.split(' ').map((verb) => stem(verb)),
 );
 
 export function isStopWord(word: string): boolean {

@@ -73,7 +73,12 @@ export function weigh(question: Question, candidates: readonly Candidate[]): Wei
       concept,
       weak,
       isMissed: question.essential.includes(concept) && !candidates.some((candidate) => mentions(candidate, concept)),
-      weight: weak ? 0.3 * Math.min(rarity, 1.5) : rarity * everywhere,
+      weight:
+        concept.whole === question.subject
+          ? 0.4 * Math.min(rarity, 1.5)
+          : weak
+            ? 0.3 * Math.min(rarity, 1.5)
+            : rarity * everywhere,
     };
   });
 }

@@ -1,10 +1,10 @@
-import { type Candidate, repeats, toCandidate, type Weighted, weigh } from './candidates.js';
-import { isNamed } from './concepts.js';
+import { type Candidate, headingOf, repeats, toCandidate, type Weighted, weigh } from './candidates.js';
+import { isNamed, presence } from './concepts.js';
 import { spelledBy } from './form.js';
 import type { Question } from './question.js';
 import { rank, type Scored } from './ranking.js';
 import { withCode } from './shown-code.js';
-import type { Term } from './terms.js';
+import { stem, type Term, vocabularyOf } from './terms.js';
 import { pointsElsewhere, type Unit } from './units.js';
 
 /** A best unit that covers less of the question than this does not answer it. */
@@ -24,7 +24,10 @@ export function chooseUnits(question: Question, units: readonly Unit[], limit: n
   const concepts = weigh(question, candidates);
   if (!concepts.some(({ weak }) => !weak)) return [];
   const compared = question.isComparison ? chooseCompared(question, candidates, concepts, limit) : [];
-  const chosen = compared.length > 1 ? compared : chooseBest(question, candidates, concepts, limit);
+  const chosen =
+    compared.length > 1 || compared[0]?.unit.kind === 'list'
+      ? compared
+      : chooseBest(question, candidates, concepts, limit);
   return chosen.map(({ unit }) => unit);
 }
 
@@ -37,6 +40,8 @@ function chooseBest(
   const ranked = rank(question, candidates, concepts);
   const best = ranked[0];
   if (!best || !answers(best, concepts)) return [];
+  const listed = question.listed ? listedSections(question, ranked, concepts).slice(0, limit) : [];
+  if (listed.length > 1) return listed;
   const isExact =
     question.isValue || question.isYesNo || question.isHowTo || ['item', 'row'].includes(best.candidate.unit.kind);
   // Where the question spells a name, other names are other things.
@@ -52,8 +57,35 @@ function chooseBest(
     if (!isSpelled || candidate === best.candidate || candidate.unit.label === best.candidate.unit.label)
       chosen.push(candidate);
   }
+  if (question.isHowTo && question.isDefinition) chosen.push(...remedyFor(question, best.candidate, ranked));
   if (question.isHowTo) return withCode(question, chosen, ranked, limit);
   return question.listed ? withList(question.listed, chosen, ranked, limit) : chosen;
+}
+
+/** "What does it mean and how do I fix it?" asks twice: what is to be done stands in the section of what it means. */
+function remedyFor({ action }: Question, { unit }: Candidate, ranked: readonly Scored[]): Candidate[] {
+  const deed: Term = { word: action, whole: action, parts: [] };
+  const remedy = ranked.find(
+    ({ candidate }) =>
+      candidate.unit.passage === unit.passage &&
+      candidate.unit !== unit &&
+      candidate.unit.kind !== 'code' &&
+      headingOf(candidate.unit) === headingOf(unit) &&
+      presence(deed, candidate.own) > 0.5,
+  );
+  return remedy ? [remedy.candidate] : [];
+}
+
+/** Which events a Client emits is told by the sections of its page that are headed "Event: ...". */
+function listedSections({ listed }: Question, ranked: readonly Scored[], concepts: readonly Weighted[]): Candidate[] {
+  const things = concepts.filter(({ weak, concept }) => !weak && concept.whole !== listed);
+  const isListed = ({ candidate: { unit, title } }: Scored): boolean =>
+    unit.opens &&
+    unit.kind === 'sentence' &&
+    stem(/^(\w+): /.exec(headingOf(unit))?.[1]?.toLowerCase() ?? '') === listed &&
+    title.length === 1 &&
+    things.some(({ concept }) => concept.whole === title[0]?.whole);
+  return ranked.filter(isListed).map(({ candidate }) => candidate);
 }
 
 /** Who asks which things there are is also shown a list of such things from the page that answers. */
@@ -94,6 +126,15 @@ function withFollowers(best: Candidate, candidates: readonly Candidate[], limit:
   return chosen;
 }
 
+/** A list that has a line for each of the things compared. */
+function contrasts({ unit }: Candidate, things: readonly Term[]): boolean {
+  if (unit.kind !== 'list' || things.length < 2) return false;
+  const labels = Array.from(unit.text.matchAll(/^\s*- (?:\*\*)?(`[^`]+`|[\w.]+)/gm), ([, label = '']) =>
+    vocabularyOf(label),
+  );
+  return things.every((thing) => labels.some((label) => isNamed(thing, label)));
+}
+
 /** For each of the things compared, in the order asked, the unit that best says what it is. */
 function chooseCompared(
   question: Question,
@@ -101,6 +142,9 @@ function chooseCompared(
   concepts: readonly Weighted[],
   limit: number,
 ): Candidate[] {
+  const things = concepts.filter(({ weak }) => !weak).map(({ concept }) => concept);
+  const contrast = rank(question, candidates, concepts).find(({ candidate }) => contrasts(candidate, things));
+  if (contrast) return [contrast.candidate];
   const chosen: Candidate[] = [];
   for (const concept of concepts.filter(({ weak }) => !weak).slice(0, Math.max(limit, 2))) {
     const best = rank({ ...question, isDefinition: true }, candidates, [concept]).find(

@@ -400,6 +400,31 @@ describe("answers from undici's own documentation", () => {
   });
 });
 
+describe('what a question wants', () => {
+  it('never shows a tree of files to who asks how something works', async () => {
+    const tree = '## Cache\n\n```\nsrc/\n  cache/   the cache works here\n```\n\nThe cache works by keeping answers.';
+    const answer = await ask('How does the cache work?', [passage('tree', 'Cache', tree)]);
+    expect(answer.text).toContain('keeping answers');
+    expect(answer.text).not.toContain('```');
+  });
+
+  it('tells what an error means and how to mend it', async () => {
+    const text =
+      '## E_FULL\n\nThe queue is full and takes no more.\n\n**Why:** too much came in.\n\n**Mend:** take in less at the door.';
+    const answer = await ask('What does E_FULL mean and how do I fix it?', [passage('full', 'Errors', text)]);
+    expect(answer.text).toContain('queue is full');
+    expect(answer.text).toContain('Mend:');
+  });
+
+  it('lists events by the sections that are headed so', async () => {
+    const text =
+      "## Event: `'open'`\n\nEmitted when the door has been opened.\n\n## Event: `'shut'`\n\nEmitted when the door has been shut again.";
+    const answer = await ask('Which events does an Oven emit?', [passage('events', 'Oven', text)]);
+    expect(answer.text).toContain("`'open'`: Emitted");
+    expect(answer.text).toContain("`'shut'`: Emitted");
+  });
+});
+
 function sectionsOf(path: string, text: string): Passage[] {
   const title = /^# (.+)$/m.exec(text)?.[1] ?? path;
   return text.split(/^(?=#{1,4} )/m).map((section, index) => {

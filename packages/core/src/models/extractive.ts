@@ -125,6 +125,8 @@ function withMarker(unit: Unit, all: readonly Unit[], marker: number): string {
 function describedName(unit: Unit): string | undefined {
   const heading = unit.opens ? headingOf(unit).replace(/^(?:class|event|static method):\s+/i, '') : '';
   const name = heading.replace(/^`([^`]+)`$/, '$1');
+  if (/^event:/i.test(headingOf(unit)) && /^'[^']+'$/.test(name))
+    return unit.text.includes(name) ? undefined : `\`${name}\``;
   const isName = name !== heading ? /[\p{Lu}_.(]/u.test(name.slice(1)) : /^[\w$]+[_.(][^\s`]*$/.test(name);
   const [plain = ''] = /[\w$.]+/.exec(name) ?? [];
   return !isName || unit.text.includes(plain) ? undefined : `\`${name}\``;

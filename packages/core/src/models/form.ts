@@ -1,4 +1,5 @@
 import { type Candidate, headingOf, type Weighted } from './candidates.js';
+import { codeBonus, deedOf } from './code-form.js';
 import { isNamed, presence, unasked, type Vocabulary } from './concepts.js';
 import type { Question } from './question.js';
 import { stem, type Term, termsOf, vocabularyOf } from './terms.js';
@@ -9,25 +10,51 @@ export function formBonus(question: Question, candidate: Candidate, concepts: re
   const strong = concepts.filter(({ weak }) => !weak).map(({ concept }) => concept);
   const { kind, text } = candidate.unit;
   let bonus = openingBonus(question, candidate, strong) + kindBonus(question, candidate, strong, concepts);
-  if (question.isYesNo && /\b(?:supports?|enabled?|disabled?|by default|requires?|cannot|not|only)\b/i.test(text))
+  if (question.isYesNo && question.asked.has('default') && /\b(?:automatically|by default|unless)\b/i.test(text))
+    bonus += 0.3;
+  if (
+    question.isYesNo &&
+    !/^(?:since|because|although|while)\b/i.test(text) &&
+    /\b(?:supports?|enabled?|disabled?|by default|automatically|requires?|cannot|not|only)\b/i.test(text)
+  )
     bonus += 0.2;
   if (question.isValue && /\d|\bone\b|\btwo\b|\bthree\b|\bno limit\b|\bunlimited\b|\bnull\b/i.test(text)) bonus += 0.2;
+  // An option answers yes or no only where it is a switch.
+  if (question.isYesNo && kind === 'item' && isOtherOption(question, candidate)) bonus -= 0.6;
   if (question.looksLike?.test(text)) bonus += 0.2;
   if (question.isHowTo && kind !== 'code' && /\b(?:can|use|using|to|call|pass|set|by)\b/i.test(text)) bonus += 0.15;
   if (question.action && doesIt(question.action, text)) bonus += 0.3;
   if (question.isValue && /\b(?:is|are) [`'"\d]|\*\*Default:\*\*/.test(text)) bonus += 0.15;
-  const isCalled = question.action !== '' && isNamedAfter(question.action, candidate);
+  const isCalled = question.action !== '' && (isNamedAfter(question.action, candidate) || names(question, text));
+  if (names(question, text)) bonus += 0.7;
   if (isCalled) bonus += 0.6;
-  if (question.isHowTo && isProperty(candidate)) bonus -= 0.2;
+  if (question.isHowTo && !isCalled && /^static method:/i.test(headingOf(candidate.unit))) bonus -= 0.6;
+  if (question.isHowTo && isProperty(candidate))
+    bonus -= isEvent(candidate) && !isCalled && !question.asked.has('event') ? 0.5 : 0.2;
+  if (makes(question, candidate)) bonus += 0.6;
   if (isOpposite(question, candidate)) bonus -= 0.4;
   if ((question.isHowTo || question.isDefinition) && /^`(?:true|false)` (?:after|when|if|once)\b/.test(text))
     bonus -= 0.5;
   if (question.isHowTo && !isCalled && /^\W*(?:throws|returns|emitted|published|extends)\b/i.test(text)) bonus -= 0.5;
+  // A rule about a thing does not say what it is.
+  if (question.isDefinition && /\b(?:will only|only enable)\b/i.test(text)) bonus -= 0.3;
   if (pointsElsewhere.test(text)) bonus -= 0.35;
   if (kind === 'sentence' && /^(?:\S+ ){1,4}also\b/.test(text)) bonus -= 0.2;
   if (text.endsWith(':')) bonus -= 0.3;
   if (/\bdeprecated\b/i.test(text) && !question.asked.has('deprecat')) bonus -= 0.3;
   return bonus;
+}
+
+function isOtherOption({ asked }: Question, { unit, label }: Candidate): boolean {
+  if (/^`[^`]+` (?:`|\((?!boolean))/.test(unit.text)) return true;
+  return /^`[^`]+` \(/.test(unit.text) && label.some(({ parts }) => unasked(parts, asked) > 0);
+}
+
+/** "It also exposes `addHeader(name, value)`" names the very call that adds a header. */
+function names({ action, asked }: Question, text: string): boolean {
+  return Array.from(text.matchAll(/`(?:\w+\.)*(\w+)\(/g), ([, name = '']) => termsOf(name)[0]?.parts ?? []).some(
+    (parts) => parts.length > 1 && parts[0] === action && parts.every((part) => asked.has(part)),
+  );
 }
 
 /** "Caches responses ..." describes what one calls to cache them. */
@@ -64,10 +91,25 @@ const opposites: ReadonlyMap<string, string> = new Map(
   ),
 );
 
+/** What is opened, created or started is made by the constructor that bears its name, such as `new WebSocket(url)`. */
+function makes({ action, asked }: Question, { unit }: Candidate): boolean {
+  if (!makingActions.has(action) || (!unit.opens && unit.kind !== 'code')) return false;
+  const made = /^`?new (\w+)\(/.exec(headingOf(unit))?.[1];
+  return made !== undefined && asked.has(termsOf(made)[0]?.whole ?? '');
+}
+
+const makingActions: ReadonlySet<string> = new Set(
+  ['create', 'make', 'open', 'start', 'establish', 'construct'].map(stem),
+);
+
+function isEvent({ unit }: Candidate): boolean {
+  return /^event:/i.test(headingOf(unit));
+}
+
 /** Under a name that nobody calls, such as `client.closed`, or an event, stands what something is, not how it is done. */
-function isProperty({ headingName, unit }: Candidate): boolean {
-  const heading = headingOf(unit);
-  return /^event:/i.test(heading) || (headingName !== undefined && /^`?[\w$]+(?:\.[\w$]+)+`?$/.test(heading));
+function isProperty(candidate: Candidate): boolean {
+  const isMember = candidate.headingName !== undefined && /^`?[\w$]+(?:\.[\w$]+)+`?$/.test(headingOf(candidate.unit));
+  return isMember || isEvent(candidate);
 }
 
 /** The first sentence of a section tells what the section is about, that of a page what the page is about. */
@@ -121,13 +163,20 @@ function labelBonus(
   let bonus = question.isCount && /max|limit|count|num/i.test(unit.label) ? 0.5 : 0;
   if (named || spelled > 0) bonus += Math.max(named ? 0.6 : 0, (question.isValue ? 1.2 : 0.6) * spelled);
   else if (strong.some((concept) => presence(concept, labelWords) === 1)) bonus += 0.15;
+  else if (isFirstIn(label, strong)) bonus += 0.3;
   else if (question.isHowTo || question.isDefinition) bonus -= 0.3;
   const deed = deedOf(question);
-  if (question.isHowTo && spelled < 0.6 && !unit.label.includes('('))
+  if (question.isHowTo && spelled < 0.6 && !isFirstIn(label, strong) && !unit.label.includes('('))
     bonus -= deed && presence(deed, own) > 0.5 ? 0.3 : 0.7;
   // A name alone says nothing about itself.
   if (words < labelWords.size + 3) bonus -= 0.6;
   return bonus;
+}
+
+/** Options such as `keepAliveTimeout` are how one uses what they begin with. */
+function isFirstIn(label: readonly Term[], strong: readonly Term[]): boolean {
+  const parts = label[0]?.parts ?? [];
+  return strong.some((concept) => concept.parts.length > 1 && concept.parts.every((part, at) => part === parts[at]));
 }
 
 /** The share of the question that a label spells, from 0 to 1; 0 when the label says anything else too. */
@@ -144,34 +193,12 @@ export function spelledBy({ asked }: Question, label: readonly Term[], concepts:
   return all > 0 ? held / all : 0;
 }
 
-/** Code answers only who asks how, and only when it shows what is to be done. */
-function codeBonus(question: Question, { unit, own, lead, outer }: Candidate): number {
-  if (!question.isHowTo) return -1.5;
-  const deed = deedOf(question);
-  const isShown = !deed || [own, lead, outer].some((words) => presence(deed, words) > 0.5);
-  return shownBy(unit.text) - (isShown ? 0 : 0.6);
-}
-
-/** What is to be done; nothing for a verb that goes with anything, such as "use". */
-function deedOf({ essential, action }: Question): Term | undefined {
-  return essential.find(({ whole }) => whole === action);
-}
-
-/** Code that only imports shows nothing, a single statement little. */
-function shownBy(code: string): number {
-  return [-0.5, -0.2][statementsIn(code)] ?? 0.1;
-}
-
-/** The lines of a unit's code that say something, imports left out. */
-export function statementsIn(code: string): number {
-  const lines = code.replace(/^[\s\S]*?(?:```|~~~).*\n/, '').split('\n');
-  return lines.filter((line) => !/^\s*(?:$|import\b|const .* = require\b|\/\/|```|~~~)/.test(line)).length;
-}
-
 /** From 0 to about 1: a sentence whose subject is the concept, or that opens the section named after it. */
 export function definition({ unit, heading, outer }: Candidate, concept: Term): number {
   if (unit.kind !== 'sentence' && unit.kind !== 'list') return 0;
   let credit = subjectOf(unit.text, concept) ? 0.45 : 0;
+  if (credit > 0 && isA.test(unit.text)) credit += 0.9;
+  if (isGlossed(unit.text, concept)) credit += 1.5;
   if (unit.opens) {
     const named = unit.headings.length > 0 || unit.passage.heading ? heading : outer;
     const fit = isNamed(concept, named) ? 1 / Math.max(1, named.size / Math.max(1, concept.parts.length + 1)) : 0;
@@ -181,7 +208,16 @@ export function definition({ unit, heading, outer }: Candidate, concept: Term): 
 }
 
 const defining =
-  /^(?:an?|the)?\s*[`*_]*([\p{L}\p{N}._$-]+)[`*_]*(?:\(\))?[`*_]*(?:\s+\p{L}+)?(?:\s+\([^()]*\))?\s+(?:is|are|was|does|can|lets|[\p{Ll}]{3,}s)\b/iu;
+  /^(?:an?|the|each|every)?\s*[`*_]*([\p{L}\p{N}._$-]+)[`*_]*(?:\(\))?[`*_]*(?:\s+\p{L}+)?(?:\s+\([^()]*\))?\s+(?:is|are|was|does|can|lets|[\p{Ll}]{3,}s)\b/iu;
+
+/** "Each interceptor is a function that ..." */
+const isA = /^(?:an?|the|each|every)?\s*[`*_]*[\p{L}\p{N}._$-]+[`*_]*(?:\(\))?\s+(?:is|are) (?:an?|the|one of)\b/iu;
+
+/** "It supports pipelining (sending multiple requests without ...)" says in passing what the word means. */
+function isGlossed(text: string, { word }: Term): boolean {
+  const at = text.toLowerCase().indexOf(`${word.toLowerCase()} (`);
+  return at >= 0 && /^(?:\p{L}+ing|an?|the|that is|i\.e\.) (?:[^\s()]+ ){2}/u.test(text.slice(at + word.length + 2));
+}
 
 function subjectOf(text: string, concept: Term): boolean {
   const subject = defining.exec(text)?.[1];
@@ -206,5 +242,14 @@ export function specialFactor({ asked }: Question, { title, headingName }: Candi
   const names = headingName ? [...title, headingName] : title;
   const inNames = Math.max(0, ...names.map(({ parts }) => special(parts, asked)));
   const words = title.map(({ whole }) => whole);
-  return 1 / (1 + Math.max(0.25 * Math.min(2, inNames), 0.15 * Math.min(2, unasked(words, asked))));
+  const doubled = isOfDoubles(names) && !testWords.some((word) => asked.has(word)) ? 0.6 : 0;
+  return 1 / (1 + Math.max(doubled, 0.25 * Math.min(2, inNames), 0.15 * Math.min(2, unasked(words, asked))));
 }
+
+/** What stands in for the real thing in tests, such as a MockPool, answers only who asks about that. */
+function isOfDoubles(names: readonly Term[]): boolean {
+  return names.some(({ whole, parts }) => [whole, ...parts].some((word) => doubles.includes(word)));
+}
+
+const doubles = ['mock', 'stub', 'fake'].map(stem);
+const testWords = [...doubles, ...['test', 'simulate', 'replay', 'record', 'pretend', 'intercept'].map(stem)];

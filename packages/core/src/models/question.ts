@@ -21,6 +21,8 @@ export interface Question {
   readonly isValue: boolean;
   readonly isCount: boolean;
   readonly isYesNo: boolean;
+  /** Of "Does undici retry ...", "undici's retries": what the whole text may be about without a word of it. */
+  readonly subject: string;
   /** The stem of the noun of "Which errors ...", which wants several things; empty for other questions. */
   readonly listed: string;
   /** What the answer must look like, where the asking word tells: "when" wants a time. */
@@ -45,10 +47,12 @@ const looks: readonly (readonly [asks: RegExp, answers: RegExp])[] = [
 const longestQuestion = 2_000;
 
 const definition =
-  /^(?:so |and |but |please )*(?:what(?:'s|’s| is| are| does| do)|who is|what happens|why|explain|describe|define|tell me about)\b/;
+  /^(?:so |and |but |please )*(?:what(?:'s|’s| is| are| does| do)|who is|why|explain|describe|define|tell me about)\b/;
+const workings = /\bhow (?:do|does) .*\bwork\b/;
 const comparison = /\b(?:differen(?:ce|ces|t)|differ|vs\.?|versus|compared?|comparison)\b/;
 const howTo = /\bhow (?:do|does|can|could|to|should|would|might|must|i|we)\b|\bexample\b|\bshow me\b|\bway to\b/;
 const yesNo = /^(?:does|do|is|are|can|could|will|has|have|should|must)\b/;
+const subjectOf = /^(?:does|do|can|will|should) ([\w-]+)|\b([\w-]+)['’]s (?=\w)/;
 const count = /\bhow (?:many|often)\b|\bmaximum\b/;
 const value =
   /\b(?:default|how (?:many|much|long|often|big|large|high)|what (?:number|value|limit|size)|maximum|minimum)\b|^what (?:is|are) (?:the|its) .*\b(?:timeout|limit|size|length|interval|delay|port)\b/;
@@ -68,12 +72,13 @@ export function readQuestion(asked: string): Question {
     essential: concepts.filter((concept) => !isWeak(concept) && (concept.whole === action || isName(concept, text))),
     pairs: pairsOf(termsOf(text)),
     isComparison: comparison.test(lower),
-    isHowTo: howTo.test(lower),
-    isDefinition: definition.test(lower) || concepts.length <= 1,
+    isHowTo: howTo.test(lower) && !workings.test(lower),
+    isDefinition: definition.test(lower) || workings.test(lower) || concepts.length <= 1,
     isYesNo: yesNo.test(lower),
+    subject: stem(subjectOf.exec(lower)?.slice(1).find(Boolean) ?? ''),
     listed: stem(listOf.exec(lower)?.[1] ?? ''),
     isCount: count.test(lower),
-    isValue: value.test(lower),
+    isValue: value.test(lower) && !yesNo.test(lower),
     looksLike: looks.find(([asks]) => asks.test(lower))?.[1],
   };
 }

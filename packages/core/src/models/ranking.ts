@@ -37,6 +37,7 @@ function scoreOf(question: Question, candidate: Candidate, concepts: readonly We
     0.25 * inTitle +
     0.45 * sharedPairs(question.pairs, candidate.pairs) +
     formBonus(question, candidate, concepts) +
+    (question.isDefinition && unit.opens && concepts.length > 1 && inTitle > 0.9 ? 0.8 : 0) +
     (question.isDefinition || question.isComparison ? 1 : 0.3) * defines;
   const ownShare = total === 0 ? 0 : own / total;
   const silent = own === 0 && !unit.opens && unit.kind !== 'code' ? 0.5 : 1;
@@ -74,6 +75,7 @@ function sumsOf(question: Question, candidate: Candidate, concepts: readonly Wei
   const headingCredit = candidate.unit.opens && !question.isYesNo ? 0.95 : 0.65;
   let [total, covered, own, titled, defines] = [0, 0, 0, 0, 0];
   let strong = 0;
+  const heaviest = Math.max(...concepts.map(({ weight }) => weight));
   for (const { concept, weight, weak } of concepts) {
     const isDone = concept.whole === question.action && isNamedAfter(question.action, candidate);
     const inOwn = isDone ? 1 : presence(concept, candidate.own);
@@ -89,7 +91,7 @@ function sumsOf(question: Question, candidate: Candidate, concepts: readonly Wei
     own += weight * Math.max(inOwn, question.isDefinition && candidate.unit.opens ? 0.8 * inHeading : 0);
     titled += weight * inHeading;
     if (!weak && held >= 0.35) strong++;
-    if (!weak) defines = Math.max(defines, definition(candidate, concept));
+    if (!weak) defines = Math.max(defines, definition(candidate, concept) * (weight / heaviest));
   }
   return { total, covered, own, titled, defines, strong };
 }

@@ -1,6 +1,7 @@
 import { type Candidate, headingOf } from './candidates.js';
+import { isCode, statementsIn } from './code-form.js';
 import { presence } from './concepts.js';
-import { specialFactor, statementsIn } from './form.js';
+import { specialFactor } from './form.js';
 import type { Question } from './question.js';
 import type { Scored } from './ranking.js';
 import { vocabularyOf } from './terms.js';
@@ -29,7 +30,8 @@ export function withCode(
   const { unit } = code.candidate;
   // Code with a sentence of its own, or under a heading that asks the question, needs no sentence from elsewhere.
   const fitting = prose.filter((candidate) => {
-    if (candidate.unit.passage === unit.passage) return true;
+    if (candidate.unit.passage === unit.passage)
+      return candidate.unit.end <= unit.start || candidate.unit.start >= unit.end;
     const titled = ranked.find((scored) => scored.candidate === candidate)?.titled ?? 0;
     return !(isIntroduced(unit) && code.score >= best * nearIntroduced) && (code.titled < 0.6 || titled > 0);
   });
@@ -56,7 +58,7 @@ function codeFor(question: Question, prose: readonly Candidate[], ranked: readon
 
 /** Code that does nothing but import shows nothing. */
 function isShowing({ kind, text }: Unit): boolean {
-  return kind === 'code' && statementsIn(text) > 0;
+  return kind === 'code' && isCode(text) && statementsIn(text) > 0;
 }
 
 /** Where code stands, seen from the prose. */

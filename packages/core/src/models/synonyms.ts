@@ -31,6 +31,10 @@ const groups: readonly (readonly string[])[] = [
   'call invoke',
   'forever indefinite indefinitely persist persistent permanent',
   'own custom',
+  'observe inspect monitor watch',
+  'fix mend repair solve',
+  'cache kept',
+  'default automatic automatically',
   'upload formdata multipart',
   'listen receive subscribe',
 ].map((group) => group.split(' '));

@@ -99,7 +99,7 @@ export const weakStems: ReadonlySet<string> = new Set(
     ...words(`
   use using used make work get set happen support follow send do call create add find follow run start change
   handle allow enable provide take write value option option parameter argument thing type name default number kind purpose
-  function method class object code library package module project documentation docs time
+  function method class object code library package module project documentation docs time custom http read
   `),
   ].map(stem),
 );

@@ -39,6 +39,9 @@ export const leansBack: RegExp =
 export const pointsElsewhere: RegExp =
   /^(?:see|refer to|explore other)\b|, see [^,]+$|^(?:implements|extends|inherits|see also)[:\s]+\S+(?:\s\S+){0,2}$/i;
 
+/** What says in passing what a word means, as in "pipelining (sending several requests ...)". */
+const glosses = /\p{L} \(\p{L}+ing [^()]+\)/u;
+
 /** Everything in a passage that could be said in an answer, in order. Cost: linear in the passage. */
 export function unitsOf(passage: Passage, rank: number): Unit[] {
   return new UnitReader(passage, rank).read();
@@ -161,7 +164,9 @@ class UnitReader {
     const lead = title || (this.#lead?.text ?? '');
     const opens = this.#open(block);
     if (intro) {
-      this.#units.pop();
+      const sentence = this.#units.pop();
+      if (sentence && glosses.test(intro.text))
+        this.#units.push({ ...sentence, text: sentence.text.replace(/:$/, '.') });
       this.#add('code', { start: intro.start, end: block.end }, `${intro.text}\n\n${code}`, { lead, opens });
     } else this.#add('code', block, title ? `${title}:\n\n${code}` : code, { lead, opens });
   }
