@@ -1,5 +1,7 @@
 import { Agent, fetch as undiciFetch } from 'undici';
 import {
+  ambientRules,
+  type Clock,
   checkOptions,
   type Duration,
   durationMs,
@@ -29,6 +31,7 @@ export interface HttpPoolOptions {
   readonly headersTimeout?: Duration;
   /** The longest pause between two pieces of a body, 0 for no limit. Default `'2m'`: a body that has begun and stops is dead. */
   readonly bodyTimeout?: Duration;
+  readonly clock?: Clock;
 }
 
 export interface HttpPoolStats {
@@ -54,6 +57,7 @@ const rules: Rules<HttpPoolOptions> = {
   connectTimeout: rule.duration,
   headersTimeout: rule.duration,
   bodyTimeout: rule.duration,
+  clock: ambientRules.clock,
 };
 
 const closingMs = 5_000;
@@ -69,7 +73,7 @@ const mostOrigins = 100;
 export function createHttpPool(options?: HttpPoolOptions): HttpPool {
   checkOptions('createHttpPool()', options, rules);
   const { name = 'http', connections = 16, keepAlive = '30s', connectTimeout = '10s' } = options ?? {};
-  const { headersTimeout = 0, bodyTimeout = '2m' } = options ?? {};
+  const { headersTimeout = 0, bodyTimeout = '2m', clock = systemClock } = options ?? {};
   const meter = meterReuse();
   const agent = new Agent({
     connections,
@@ -93,15 +97,15 @@ export function createHttpPool(options?: HttpPoolOptions): HttpPool {
     },
     stats: meter.stats,
     close() {
-      closing ??= closeWithin(agent, closingMs).finally(meter.stop);
+      closing ??= closeWithin(agent, closingMs, clock).finally(meter.stop);
       return closing;
     },
   };
 }
 
 /** A body that nobody reads any more would keep a graceful close waiting for ever. */
-async function closeWithin(agent: Agent, limitMs: number): Promise<void> {
-  const timer = systemClock.schedule(limitMs, () => void agent.destroy());
+async function closeWithin(agent: Agent, limitMs: number, clock: Clock): Promise<void> {
+  const timer = clock.schedule(limitMs, () => void agent.destroy());
   try {
     await agent.close();
   } finally {
