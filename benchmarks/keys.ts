@@ -1,25 +1,47 @@
+import { hash } from 'node:crypto';
 import { digestKey } from '@warmpath/core/kernel';
 import objectHash from 'object-hash';
-import { measure, type Outcome, printTable, ratiosOf, rounded } from '#harness';
+import { measure, type Outcome, printTable, ratiosOf, rounded, type Task } from '#harness';
 
-/** What does it cost to make a cache key of a chat request, next to hashing the same object with object-hash? */
+/**
+ * What does it cost to make a cache key of a chat request, next to hashing the same object with object-hash? And next to
+ * the floor: the hash alone, of JSON that somebody else has made.
+ */
 export async function keys(): Promise<Outcome> {
-  const small = chatRequest(10);
-  const large = chatRequest(100);
-  const contest = (name: string, request: unknown) => ({
-    name,
+  const small = sidesOf(chatRequest(10));
+  const large = sidesOf(chatRequest(100));
+  const rows = [
+    await measure({ name: 'digestKey/object-hash', ...small, peer: small.objectHash }),
+    await measure({ name: 'digestKey/object-hash.100kB', ...large, peer: large.objectHash }),
+    await measure({ name: 'digestKey/sha256', ...small, peer: small.sha256 }),
+    await measure({ name: 'digestKey/sha256.100kB', ...large, peer: large.sha256 }),
+  ] as const;
+  console.log('Time for each kB of a chat request, as JSON, of 10 kB and of 100 kB; sha256 is that of the JSON alone');
+  printTable(rows);
+  return {
+    ratios: ratiosOf(rows),
+    values: {
+      'key.nsPerKB': rounded(rows[0].oursNs),
+      'key.nsPerKB.100kB': rounded(rows[1].oursNs),
+      'key.floor.nsPerKB': rounded(rows[2].peerNs ?? Number.NaN),
+      'key.floor.nsPerKB.100kB': rounded(rows[3].peerNs ?? Number.NaN),
+    },
+  };
+}
+
+function sidesOf(request: object): {
+  readonly ours: Task;
+  readonly objectHash: Task;
+  readonly sha256: Task;
+  readonly units: number;
+} {
+  const json = JSON.stringify(request);
+  return {
     ours: () => digestKey(request),
     // Its nearest setting: the same hash, and properties in any order, which is its default.
-    peer: () => objectHash(request as object, { algorithm: 'sha256', encoding: 'base64' }),
-    units: Buffer.byteLength(JSON.stringify(request)) / 1_000,
-  });
-  const ofSmall = await measure(contest('digestKey/object-hash', small));
-  const ofLarge = await measure(contest('digestKey/object-hash.100kB', large));
-  console.log('Time for each kB of a chat request, as JSON, of 10 kB and of 100 kB');
-  printTable([ofSmall, ofLarge]);
-  return {
-    ratios: ratiosOf([ofSmall, ofLarge]),
-    values: { 'key.nsPerKB': rounded(ofSmall.oursNs), 'key.nsPerKB.100kB': rounded(ofLarge.oursNs) },
+    objectHash: () => objectHash(request, { algorithm: 'sha256', encoding: 'base64' }),
+    sha256: () => hash('sha256', json, 'base64url'),
+    units: Buffer.byteLength(json) / 1_000,
   };
 }
 

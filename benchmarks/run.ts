@@ -3,11 +3,17 @@
 
 import { parseArgs } from 'node:util';
 import { answers } from '#answers';
+import { cache } from '#cache';
 import { firstSlice } from '#first-slice';
 import type { Outcome } from '#harness';
 import { keys } from '#keys';
 
-const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = { keys, 'first-slice': firstSlice, answers };
+const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = {
+  keys,
+  cache,
+  'first-slice': firstSlice,
+  answers,
+};
 
 const names = Object.keys(benchmarks).join(', ');
 

@@ -36,7 +36,7 @@ interface Demo {
 
 function startDemo(args: readonly string[], env: NodeJS.ProcessEnv = {}, before: readonly string[] = []): Demo {
   const { PORT: _port, DOCS_DIR: _docs, HOST: _host, OLLAMA_URL: _ollama, ...rest } = process.env;
-  const { OPENAI_BASE_URL: _base, OPENAI_API_KEY: _key, ...clean } = rest;
+  const { OPENAI_BASE_URL: _base, OPENAI_API_KEY: _key, CACHE_FILE: _cache, ...clean } = rest;
   const [command = '', ...words] = [...before, process.execPath, 'examples/rag-chat/dist/demo.js', ...args];
   const child = spawn(command, words, { cwd: root, env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);
@@ -130,7 +130,7 @@ describe('the demo', () => {
     const demo = startDemo(['--quick']);
     expect(await demo.ended).toBe(1);
     expect(demo.printed()).toContain("Unknown option '--quick'");
-    expect(demo.printed()).toContain('It takes --docs DIR, --port NUMBER, --host ADDRESS, --exit.');
+    expect(demo.printed()).toContain('It takes --docs DIR, --cache FILE, --port NUMBER, --host ADDRESS, --exit.');
     expect(demo.printed()).not.toContain('    at ');
   });
 });

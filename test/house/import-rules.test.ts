@@ -64,6 +64,36 @@ const refused: readonly (readonly [title: string, rule: string, plant: Plant])[]
     "import { createLimiter } from '../../limiter/index.js';",
   ),
   plant(
+    'more than the stores of a part into a door',
+    importRule,
+    'packages/core/src/sqlite/p1.ts',
+    "export { createCache } from '../cache/index.js';",
+  ),
+  plant(
+    'the inside of a part into a door',
+    importRule,
+    'packages/core/src/sqlite/p2.ts',
+    "export { packEntry } from '../cache/envelope.js';",
+  ),
+  plant(
+    'the kernel into a door',
+    importRule,
+    'packages/core/src/sqlite/p3.ts',
+    "export { systemClock } from '../kernel/index.js';",
+  ),
+  plant(
+    'the runtime into a door, which has nothing to do with it',
+    importRule,
+    'packages/core/src/sqlite/p4.ts',
+    "import { DatabaseSync } from 'node:sqlite';",
+  ),
+  plant(
+    'a store by its door into a part',
+    importRule,
+    'packages/core/src/limiter/p9.ts',
+    "import { sqliteStore } from '../sqlite/index.js';",
+  ),
+  plant(
     'a part into the kernel',
     importRule,
     'packages/core/src/kernel/p1.ts',
@@ -139,6 +169,13 @@ const allowed: readonly (readonly [title: string, plant: Plant])[] = [
   [
     "the kernel into a part's folder",
     { file: 'packages/core/src/cache/stores/a1.ts', source: "export { systemClock } from '../../kernel/index.js';\n" },
+  ],
+  [
+    'the stores of a part into a door',
+    {
+      file: 'packages/core/src/sqlite/a1.ts',
+      source: "export { sqliteStore } from '../cache/stores/sqlite/sqlite-store.js';\n",
+    },
   ],
   [
     "a part's own folder",

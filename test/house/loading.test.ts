@@ -8,6 +8,11 @@ const packagesOf: Readonly<Record<string, readonly string[]>> = {
   models: ['eventsource-parser'],
 };
 
+/** A door of stores has no folder of its own behind it: it loads these, by the beginning of their names. */
+const storesOf: Readonly<Record<string, readonly string[]>> = {
+  sqlite: ['cache/stores/sqlite/', 'cache/envelope.js'],
+};
+
 /** Prints each address that the runtime resolves while the module is loaded, one a line. */
 const hook = `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module';
@@ -50,12 +55,23 @@ describe('importing one part of core loads', () => {
     async (part) => {
       const loaded = (await loadedBy(`@warmpath/core/${part}`)).map(named);
       expect(loaded).toContain(`${part}/index.js`);
-      const others = loaded.filter(
-        (name) => !name.startsWith(`${part}/`) && !name.startsWith('kernel/') && !name.startsWith('node:'),
-      );
+      const own = [`${part}/`, 'kernel/', 'node:', ...(storesOf[part] ?? [])];
+      const others = loaded.filter((name) => !own.some((beginning) => name.startsWith(beginning)));
       expect([...new Set(others)].sort()).toEqual(packagesOf[part] ?? []);
     },
   );
+
+  it('of all but the door of SQLite: no node:sqlite, which some versions of Node call experimental', async () => {
+    for (const part of [
+      '',
+      ...exportedParts()
+        .filter((name) => name !== 'sqlite')
+        .map((name) => `/${name}`),
+    ]) {
+      expect(await loadedBy(`@warmpath/core${part}`)).not.toContain('node:sqlite');
+    }
+    expect(await loadedBy('@warmpath/core/sqlite')).toContain('node:sqlite');
+  });
 
   it('of testing: no package', async () => {
     const loaded = (await loadedBy('@warmpath/core/testing')).map(named);

@@ -211,7 +211,7 @@ function saysOrigin({ layer, model, ageMs, firstChunkMs, totalMs, reason }) {
     case 'memory':
       return `from memory, asked ${age(ageMs)} ago · ${whole}${cut}`;
     case 'store':
-      return `from the shared store, asked ${age(ageMs)} ago · ${whole}${cut}`;
+      return `from the cache file, asked ${age(ageMs)} ago · ${whole}${cut}`;
     case 'shared':
       return `${sharedBy(model)} with somebody who asked the same just now · first words ${time(firstChunkMs)} · ${whole}${cut}`;
     default:
@@ -264,7 +264,8 @@ function age(ms) {
   const seconds = Math.round(ms / 1_000);
   if (seconds < 1) return 'a moment';
   if (seconds < 60) return `${seconds} s`;
-  return seconds < 3_600 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`;
+  if (seconds < 3_600) return `${Math.round(seconds / 60)} min`;
+  return seconds < 2 * 86_400 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} days`;
 }
 
 function count(number, noun) {

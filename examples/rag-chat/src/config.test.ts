@@ -12,6 +12,7 @@ describe('readConfig', () => {
       portGiven: false,
       host: '127.0.0.1',
       docs: undefined,
+      cacheFile: undefined,
       openai: undefined,
       ollama: undefined,
       modelTimeout: '60s',
@@ -33,11 +34,14 @@ describe('readConfig', () => {
   });
 
   it('refuses unknown flags and names the known ones', () => {
-    expect(() => read(['--prot', '1'])).toThrow(/--prot[\s\S]*--docs DIR, --port NUMBER, --host ADDRESS\.$/);
+    expect(() => read(['--prot', '1'])).toThrow(
+      /--prot[\s\S]*--docs DIR, --cache FILE, --port NUMBER, --host ADDRESS\.$/,
+    );
     expect(() => read(['--exit'])).toThrow(/--exit/);
     expect(() => read(['folder'])).toThrow(/folder/);
     expect(() => read(['--docs'])).toThrow(/--docs/);
     expect(() => read(['--docs', ''])).toThrow('--docs needs a value');
+    expect(() => read(['--cache='])).toThrow('--cache needs a value');
     expect(readConfig(['--exit'], {}, 'demo').exit).toBe(true);
   });
 
@@ -51,6 +55,14 @@ describe('readConfig', () => {
     expect(read(['--docs', 'notes'], { INIT_CWD: '/where/ada' }).docs).toBe('/where/ada/notes');
     expect(read([], { DOCS_DIR: '../notes', INIT_CWD: '/where/ada' }).docs).toBe('/where/notes');
     expect(read(['--docs', 'notes']).docs).toBe(resolve('notes'));
+  });
+
+  it('takes a file for the cache in the same way', () => {
+    const env = { CACHE_FILE: 'env.sqlite', INIT_CWD: '/where/ada' };
+    expect(read([], env).cacheFile).toBe('/where/ada/env.sqlite');
+    expect(read(['--cache', '/flag.sqlite'], env).cacheFile).toBe('/flag.sqlite');
+    expect(read([], { CACHE_FILE: ' ' }).cacheFile).toBeUndefined();
+    expect(readConfig(['--cache', 'demo.sqlite'], {}, 'demo').cacheFile).toBe(resolve('demo.sqlite'));
   });
 
   it('notes in one line that an OpenAI key alone is not used, and answers without it', () => {

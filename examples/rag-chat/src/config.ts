@@ -12,6 +12,8 @@ export interface AppConfig {
   readonly host: string;
   /** The folder to answer from; undefined means the installed documentation. */
   readonly docs: string | undefined;
+  /** The file that answers are kept in; undefined means memory alone. */
+  readonly cacheFile: string | undefined;
   readonly openai: ModelServer | undefined;
   readonly ollama: ModelServer | undefined;
   /** How long a model server may take to its first word. */
@@ -38,12 +40,14 @@ const keyAlone = 'OPENAI_API_KEY is not used, since OPENAI_BASE_URL is not set: 
 const defaultModelTimeout = '60s';
 const flags = {
   docs: { type: 'string' },
+  cache: { type: 'string' },
   port: { type: 'string' },
   host: { type: 'string' },
 } as const;
 const demoFlags = { ...flags, exit: { type: 'boolean' } } as const;
 const flagHelp: Readonly<Record<string, string>> = {
   docs: '--docs DIR',
+  cache: '--cache FILE',
   port: '--port NUMBER',
   host: '--host ADDRESS',
   exit: '--exit',
@@ -58,6 +62,7 @@ export function helpFor(args: readonly string[], program: Program): string | und
   return `Usage: ${command} [flags]
 
   --docs DIR       the Markdown and text files to answer from (or DOCS_DIR); default: the installed documentation
+  --cache FILE     keeps answers in this file as well (or CACHE_FILE), for the next start and for other processes
   --port NUMBER    where to listen (or PORT); default ${defaultPort}, 0 takes any free one
   --host ADDRESS   the address to listen on (or HOST); default ${defaultHost}
 ${program === 'demo' ? '  --exit           leave after the tour\n' : ''}
@@ -66,20 +71,23 @@ OLLAMA_MODEL, OPENAI_MODEL and MODEL_TIMEOUT choose the model and its time; exam
 }
 
 /**
- * Flags win over the environment; an empty variable counts as not set. A relative folder is one below where the user
- * stands, which npm keeps in INIT_CWD: it runs scripts in the folder of their package.
+ * Flags win over the environment; an empty variable counts as not set. A relative path is one below where the user stands,
+ * which npm keeps in INIT_CWD: it runs scripts in the folder of their package.
  * @throws StartError naming the flag or variable, what came and what it takes
  */
 export function readConfig(args: readonly string[], env: Environment, program: Program): AppConfig {
   const given = parseFlags(args, program === 'demo' ? demoFlags : flags);
   const port = textOf(given.port, '--port') ?? set(env, 'PORT');
+  const from = set(env, 'INIT_CWD') ?? '';
   const docs = textOf(given.docs, '--docs') ?? set(env, 'DOCS_DIR');
+  const cacheFile = textOf(given.cache, '--cache') ?? set(env, 'CACHE_FILE');
   const ollamaUrl = set(env, 'OLLAMA_URL');
   return {
     port: port === undefined ? defaultPort : portOf(port, given.port === undefined ? 'PORT' : '--port'),
     portGiven: port !== undefined,
     host: textOf(given.host, '--host') ?? set(env, 'HOST') ?? defaultHost,
-    docs: docs === undefined ? undefined : resolve(set(env, 'INIT_CWD') ?? '', docs),
+    docs: docs === undefined ? undefined : resolve(from, docs),
+    cacheFile: cacheFile === undefined ? undefined : resolve(from, cacheFile),
     openai: openaiOf(env),
     ollama: ollamaUrl
       ? { baseUrl: urlOf(ollamaUrl, 'OLLAMA_URL'), model: set(env, 'OLLAMA_MODEL') ?? 'llama3.2' }

@@ -4,6 +4,7 @@ import { type ChatBackend, createWarmpath, type WarmpathEvent } from '@warmpath/
 import { createHttpPool } from '@warmpath/core/http';
 import { extractive, type FetchLike, ollama, openai } from '@warmpath/core/models';
 import { createApp } from './app.js';
+import { openCacheFile, watchCacheFile } from './cache-file.js';
 import type { AppConfig } from './config.js';
 import { folderSource, installedSources, readDocuments } from './documents.js';
 import { shuttingDown } from './farewell.js';
@@ -21,7 +22,7 @@ export interface RunningApp {
   readonly model: string;
   /** Questions that these documents should answer. */
   readonly suggestions: readonly string[];
-  /** Stops listening, lets running answers end, closes the runtime and its connections. */
+  /** Stops listening, lets running answers end, closes the runtime, its connections and the cache file. */
   close(): Promise<void>;
 }
 
@@ -34,6 +35,11 @@ const installedSuggestions = [
 const noModel =
   'No language model is configured: the extractive one answers, with the sentences of the documents that fit best. ' +
   'Set OLLAMA_URL, or OPENAI_BASE_URL and OPENAI_API_KEY, to have answers written.';
+/**
+ * An answer belongs to its question, its passages and the models, which are all in its key: it ages only as a model behind
+ * the same name does. Only answers that are fresh are served, so a file is of use for as long as this.
+ */
+const ttl = { inMemory: '10m', inFile: '7d' } as const;
 /** Of a model that does not answer: twice its time leaves enough for what stands in for it. */
 const attemptsAtModel = 2;
 /** Running answers have this long to end when the application is stopped, and then this long to be told that they are cut. */
@@ -43,22 +49,27 @@ const farewellMs = 500;
 const silentMs = 2_000;
 const silentCharacters = 2_000_000;
 
-/** @throws StartError when the documents cannot be read or the port cannot be had */
+/** @throws StartError when the documents cannot be read, or the cache file or the port cannot be had */
 export async function startApp(config: AppConfig, log: (line: string) => void): Promise<RunningApp> {
   for (const note of config.notes) log(note);
   const library = await readLibrary(config, log);
+  const suggestions = config.docs === undefined ? installedSuggestions : await suggestionsFrom(library);
+  const store = config.cacheFile === undefined ? undefined : await openCacheFile(config.cacheFile);
   const pool = createHttpPool({ name: 'models' });
   const models = modelsOf(config, pool.fetch);
+  const watchStore = watchCacheFile((line) => log(logLine(line)));
   const runtime = createWarmpath({
     chat: {
       models,
-      cache: { ttl: '10m', maxEntries: 1_000 },
+      cache: { ttl: store ? ttl.inFile : ttl.inMemory, maxEntries: 1_000, ...(store ? { store } : {}) },
       retry: { attempts: attemptsAtModel, timeout: config.modelTimeout },
     },
-    onEvent: (event) => logFallback(event, log),
+    onEvent(event) {
+      logFallback(event, log);
+      watchStore(event);
+    },
   });
   const model = models[0].model.name;
-  const suggestions = config.docs === undefined ? installedSuggestions : await suggestionsFrom(library);
   const stopping = new AbortController();
   const app = createApp({
     library,
@@ -71,11 +82,16 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     log,
   });
   const server = createServer(app);
+  /** The store last: until the runtime is closed it may write to it. */
+  async function closeParts(): Promise<void> {
+    await runtime.close();
+    await pool.close();
+    await store?.close();
+  }
   try {
     await listen(server, config);
   } catch (error) {
-    await runtime.close();
-    await pool.close();
+    await closeParts();
     throw error;
   }
   const { port } = server.address() as AddressInfo;
@@ -88,8 +104,7 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     suggestions,
     async close() {
       await stopServer(server, stopping);
-      await runtime.close();
-      await pool.close();
+      await closeParts();
     },
   };
 }

@@ -113,6 +113,7 @@ describe('the tour', () => {
       rows: [
         { ...row, question: 'A long question?', how: 'stream', layer: 'model' },
         { ...row, question: 'Short?', how: 'stream', layer: 'memory', repeated: true, totalMs: 1.5 },
+        { ...row, question: 'Kept?', how: 'json', layer: 'store', repeated: true, totalMs: 2.5 },
       ],
       failures: ['It broke.'],
     };
@@ -123,8 +124,9 @@ describe('the tour', () => {
       '────────────────   ──────────────────   ───────────   ──────   ───────',
       'A long question?   model (extractive)        3.1 ms    12 ms         2',
       'Short?             cache (memory)            3.1 ms   1.5 ms         2',
+      'Kept? (JSON)       cache (file)                   -   2.5 ms         2',
       '',
-      'The cache spared 1 of 2 model calls; a new answer took 12 ms, a kept one 1.5 ms (medians, through HTTP).',
+      'The cache spared 2 of 3 model calls; a new answer took 12 ms, a kept one 1.5 ms (medians, through HTTP).',
       'Failed: It broke.',
     ]);
   });

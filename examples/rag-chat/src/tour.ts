@@ -127,9 +127,18 @@ export function printTour({ rows, failures }: TourOutcome, print: (line: string)
 }
 
 function answeredBy({ layer, model }: TourRow): string {
-  if (layer === 'model') return `model (${model})`;
-  if (layer === 'shared') return 'shared (one computation)';
-  return layer === 'memory' || layer === 'store' ? `cache (${layer})` : layer;
+  switch (layer) {
+    case 'model':
+      return `model (${model})`;
+    case 'shared':
+      return 'shared (one computation)';
+    case 'memory':
+      return 'cache (memory)';
+    case 'store':
+      return 'cache (file)';
+    default:
+      return layer;
+  }
 }
 
 function savings(rows: readonly TourRow[]): string {

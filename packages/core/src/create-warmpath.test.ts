@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { CacheStore } from './cache/index.js';
 import { createWarmpath, type WarmpathEvent, type WarmpathOptions } from './index.js';
 import type { ChatModel } from './models/index.js';
 import { createFakeClock } from './testing/index.js';
@@ -89,17 +90,17 @@ describe('close', () => {
     const batcher = warmpath.batcher('double', async (items: readonly number[]) => items.map((item) => item * 2));
     const load = batcher.load(4);
     let written = false;
-    const store = {
+    const store: CacheStore = {
       name: 'slow',
-      get: async () => undefined,
-      set: () =>
-        new Promise<void>((resolve) => {
+      getMany: async ({ keys }) => ({ entries: keys.map(() => undefined), fence: 1 }),
+      setMany: ({ entries }) =>
+        new Promise((resolve) => {
           clock.schedule(20, () => {
             written = true;
-            resolve();
+            resolve(entries.map(() => true));
           });
         }),
-      delete: async () => {},
+      invalidate: async () => {},
     };
     await warmpath.cache('stored', { store }).getOrSet('key', () => 1);
     const closing = warmpath.close();

@@ -1,5 +1,5 @@
 import { type Batcher, type BatcherOptions, type BatchFunction, createBatcher } from './batcher/index.js';
-import { type Cache, type CacheOptions, createCache } from './cache/index.js';
+import { type Cache, type CacheOptions, cacheRules, createCache } from './cache/index.js';
 import { type ChatOptions, checkChat } from './chat-options.js';
 import { type Chat, createChat } from './create-chat.js';
 import type { WarmpathEvent } from './events.js';
@@ -58,7 +58,7 @@ export interface Warmpath {
   report(event: WarmpathEvent): void;
   /**
    * Sends what is waiting in batchers and waits for it (5 s at the most), then for writes to stores (one store deadline).
-   * Idempotent.
+   * Stores that were passed in stay open: whoever made one closes it. Idempotent.
    */
   close(): Promise<void>;
 }
@@ -89,10 +89,11 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   const batchers = new Registry<Batcher<never, unknown>>('batcher');
 
   function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
-    return caches.get(name, own, () => createCache({ ...options.cache, ...given(own), ...ambient, name }));
+    return caches.get(name, own, () => createCache({ ...options.cache, ...given(own), ...ambient, random, name }));
   }
 
-  if (options.cache) createCache({ ...options.cache, ...ambient, name: 'defaults' }); // refuses bad defaults here, not later
+  // Bad defaults are refused here, not at the first cache.
+  if (options.cache) checkOptions('createWarmpath() cache', { ...options.cache, name: 'defaults' }, cacheRules);
   if (options.chat) checkChat(options.chat);
   const chatCache = options.chat?.cache === false ? undefined : options.chat && cache('chat', options.chat.cache ?? {});
   const chat = options.chat && createChat(options.chat, { clock, random, report, cache: chatCache });

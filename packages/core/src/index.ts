@@ -16,10 +16,18 @@ export {
   type CacheStore,
   type Computation,
   createCache,
+  type Invalidated,
+  type Isolation,
   type KeyvLike,
   keyvStore,
-  type StoredEntry,
+  type ReadCall,
+  type Staleness,
+  type StandardSchema,
   type StreamCall,
+  type TenantCall,
+  type WrapOptions,
+  type Wrapped,
+  type WriteCall,
 } from './cache/index.js';
 export type { ChatBackend, ChatOptions } from './chat-options.js';
 export type { AnswerLayer, Chat, StreamedAnswer } from './create-chat.js';
@@ -27,6 +35,7 @@ export { createWarmpath, type Warmpath, type WarmpathOptions } from './create-wa
 export type { ModelEvent, WarmpathEvent } from './events.js';
 export {
   type AttemptBudget,
+  type ByteSize,
   type CallContext,
   type Clock,
   currentContext,

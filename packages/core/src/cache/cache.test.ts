@@ -1,35 +1,13 @@
-import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { deferred, failing, setUp, setUpWithStore } from '../../test/cache-set-up.js';
 import { currentContext, runInContext } from '../kernel/index.js';
-import { createFakeClock } from '../testing/index.js';
-import { type CacheEvent, type CacheOptions, type Computation, createCache } from './index.js';
-
-function setUp(options: Partial<CacheOptions> = {}) {
-  const clock = createFakeClock();
-  const log: string[] = [];
-  const onEvent = (event: CacheEvent): void => {
-    const { level = '', reason = '' } = event as { level?: string; reason?: string };
-    log.push([event.type, level || reason].filter(Boolean).join(' '));
-  };
-  return { clock, log, cache: createCache({ name: 'test', clock, onEvent, ...options }) };
-}
-
-/** A computation that the test ends by hand. */
-function deferred<T>() {
-  const { promise, resolve, reject } = Promise.withResolvers<T>();
-  const signals: AbortSignal[] = [];
-  const compute = vi.fn(({ signal }: Computation) => {
-    signals.push(signal);
-    return promise;
-  });
-  return { compute, resolve, reject, signals };
-}
+import { type CacheEvent, type CacheOptions, createCache } from './index.js';
 
 describe('one computation for all who ask', () => {
   it('runs once for 50 callers, who all get its value', async () => {
     const { cache, clock } = setUp();
-    const { compute, resolve } = deferred<string>();
+    const { compute, resolve } = deferred();
     const callers = Array.from({ length: 50 }, () => cache.resolve('key', compute));
     await clock.settle();
     resolve('value');
@@ -37,11 +15,12 @@ describe('one computation for all who ask', () => {
     expect(compute).toHaveBeenCalledTimes(1);
     expect(results.map(({ value }) => value)).toEqual(Array(50).fill('value'));
     expect(results.map(({ level }) => level)).toEqual(['computed', ...Array(49).fill('shared')]);
+    expect(results.map(({ stale }) => stale)).toEqual(Array(50).fill(false));
   });
 
   it('runs once for 50 callers when it fails, all see that very error, and nothing is kept', async () => {
     const { cache, clock, log } = setUp();
-    const { compute, reject } = deferred<string>();
+    const { compute, reject } = deferred();
     const callers = Array.from({ length: 50 }, () => cache.getOrSet('key', compute));
     await clock.settle();
     const error = new Error('no luck');
@@ -54,17 +33,31 @@ describe('one computation for all who ask', () => {
     expect(log).toEqual(['cache.miss', 'cache.failed', 'cache.miss', 'cache.computed']);
   });
 
-  it('gives the first caller what later ones will get: data, in a copy of its own', async () => {
-    class User {
-      name = 'Ada';
-    }
-    const { cache } = setUp();
-    const made = new User();
-    const first = await cache.getOrSet('key', () => made);
-    const second = await cache.getOrSet('key', () => made);
-    expect(first).not.toBe(made);
-    expect([first instanceof User, second instanceof User]).toEqual([false, false]);
-    expect([first, second]).toEqual([{ name: 'Ada' }, { name: 'Ada' }]);
+  it('runs once for the caller whose store answers late and the one who comes meanwhile', async () => {
+    const { cache, clock, store } = setUpWithStore();
+    const compute = vi.fn(() => 'value');
+    store.trouble([40], 'getMany'); // the first read is slow, any other is not
+    const late = cache.resolve('key', compute);
+    await clock.advance(10);
+    const quick = cache.resolve('key', compute);
+    await clock.advance(30);
+    expect(await Promise.all([late, quick])).toMatchObject([{ level: 'computed' }, { level: 'shared' }]);
+    expect(compute).toHaveBeenCalledTimes(1);
+    expect(store.calls.filter((call) => call.startsWith('getMany'))).toHaveLength(1);
+  });
+
+  it('runs once, too, when the store answers nobody in time', async () => {
+    const { cache, clock, store } = setUpWithStore();
+    const { compute, resolve } = deferred();
+    store.trouble('hang', 'getMany');
+    const callers = [cache.getOrSet('key', compute)];
+    await clock.advance(49);
+    callers.push(cache.getOrSet('key', compute));
+    await clock.advance(1);
+    callers.push(cache.getOrSet('key', compute));
+    resolve('value');
+    expect(await Promise.all(callers)).toEqual(['value', 'value', 'value']);
+    expect(compute).toHaveBeenCalledTimes(1);
   });
 
   it('runs as the tenant whose entry it is, with nothing of the caller who happened to come first', async () => {
@@ -100,90 +93,31 @@ describe('one computation for all who ask', () => {
     await expect(cache.getOrSet('key', compute)).rejects.toThrow('at once');
   });
 
-  it('tells its story in order', async () => {
-    const { cache, clock, log } = setUp({ ttl: '1s' });
-    const { compute, resolve } = deferred<number>();
-    const both = [cache.getOrSet('key', compute), cache.getOrSet('key', compute)];
-    await clock.settle();
-    resolve(1);
-    await Promise.all(both);
-    await cache.getOrSet('key', compute);
-    await clock.advance(1_000);
-    await cache.getOrSet('key', () => 2);
-    expect(log).toEqual([
-      'cache.miss',
-      'cache.computed',
-      'cache.hit shared',
-      'cache.hit memory',
-      'cache.miss',
-      'cache.computed',
-    ]);
-  });
-
   it('says how old a value is and what a hit has saved', async () => {
-    const events: CacheEvent[] = [];
-    const { cache, clock } = setUp({ onEvent: (event) => events.push(event) });
+    const { cache, clock, events } = setUp();
     const { compute, resolve } = deferred<number>();
     const first = cache.resolve('key', compute);
     await clock.advance(300);
     resolve(1);
-    expect(await first).toEqual({ value: 1, level: 'computed', ageMs: 0 });
+    expect(await first).toEqual({ value: 1, level: 'computed', ageMs: 0, stale: false });
     await clock.advance(40);
-    expect(await cache.resolve('key', compute)).toEqual({ value: 1, level: 'memory', ageMs: 40 });
-    expect(events.at(-1)).toMatchObject({ type: 'cache.hit', level: 'memory', ageMs: 40, savedMs: 300 });
+    expect(await cache.resolve('key', compute)).toEqual({ value: 1, level: 'memory', ageMs: 40, stale: false });
+    expect(await cache.get('key')).toEqual({ value: 1, level: 'memory', ageMs: 40, stale: false });
+    const hit = { type: 'cache.hit', level: 'memory', ageMs: 40, savedMs: 300, stale: false };
+    expect(events.slice(-2)).toMatchObject([hit, hit]);
   });
 });
 
 describe('what is kept', () => {
   it.each([null, undefined, 0, '', false, Number.NaN])('keeps %s like any other value', async (value) => {
-    const { cache } = setUp();
+    const { cache, clock, another } = setUpWithStore();
     const compute = vi.fn(() => value);
     await cache.getOrSet('key', compute);
-    const again = await cache.resolve('key', compute);
-    expect(again).toMatchObject({ value, level: 'memory' });
+    expect(await cache.resolve('key', compute)).toMatchObject({ value, level: 'memory' });
+    expect(await cache.get('key')).toMatchObject({ value, level: 'memory' });
+    await clock.settle();
+    expect(await another().cache.resolve('key', compute)).toMatchObject({ value, level: 'store' });
     expect(compute).toHaveBeenCalledTimes(1);
-  });
-
-  it('serves a value up to its ttl and not at it', async () => {
-    const { cache, clock } = setUp({ ttl: '10s' });
-    await cache.getOrSet('key', () => 'old');
-    await clock.advance(9_999);
-    expect(await cache.getOrSet('key', () => 'new')).toBe('old');
-    await clock.advance(1);
-    expect(await cache.getOrSet('key', () => 'new')).toBe('new');
-  });
-
-  it('counts the ttl from the end of the computation', async () => {
-    const { cache, clock } = setUp({ ttl: '10s' });
-    const { compute, resolve } = deferred<string>();
-    const first = cache.getOrSet('key', compute);
-    await clock.advance(60_000);
-    resolve('slow');
-    await first;
-    await clock.advance(9_999);
-    expect(cache.peek('key')).toBe('slow');
-  });
-
-  it.each<[string, unknown[], RegExp]>([
-    ['no computation', ['key'], /option 'compute' must be a function, got undefined/],
-    ['a ttl that is none', ['key', () => 1, { ttl: 'abc' }], /option 'ttl' must be a duration .*got 'abc'/],
-    ['a tenant that is no string', ['key', () => 1, { tenant: 5 }], /option 'tenant' must be a string, got 5/],
-    ['a key that is no data', [{ tools: [{ run: () => 1 }] }, () => 1], /^key\.tools\[0\]\.run is the function 'run'/],
-  ])('refuses %s', async (_, call, words) => {
-    const { cache } = setUp();
-    await expect(cache.getOrSet(...(call as Parameters<typeof cache.getOrSet>))).rejects.toThrow(words);
-  });
-
-  it('takes the ttl of the call that computes', async () => {
-    const { cache, clock } = setUp({ ttl: '10s' });
-    await cache.getOrSet('brief', () => 1, { ttl: '1s' });
-    await cache.getOrSet('long', () => 1, { ttl: '30d' });
-    await cache.getOrSet('never', () => 1, { ttl: 0 });
-    expect(cache.peek('never')).toBeUndefined();
-    await clock.advance(1_000);
-    expect(cache.peek('brief')).toBeUndefined();
-    await clock.advance(29 * 86_400_000);
-    expect(cache.peek('long')).toBe(1);
   });
 
   it('is not moved by a wall clock that jumps', async () => {
@@ -195,11 +129,11 @@ describe('what is kept', () => {
     expect(cache.peek('key')).toBe(1);
   });
 
-  it('never holds more than maxEntries, and drops the one unused for longest', () => {
+  it('never holds more than maxEntries, and under LRU drops the one unused for longest', () => {
     const command = fc.record({ key: fc.integer({ min: 0, max: 7 }), write: fc.boolean() });
     return fc.assert(
       fc.asyncProperty(fc.array(command, { maxLength: 60 }), fc.integer({ min: 1, max: 5 }), async (commands, max) => {
-        const { cache } = setUp({ maxEntries: max });
+        const { cache } = setUp({ maxEntries: max, eviction: 'lru' });
         let model: number[] = []; // the keys, the one used last at the end
         for (const { key, write } of commands) {
           const known = model.includes(key);
@@ -216,284 +150,142 @@ describe('what is kept', () => {
     await cache.getOrSet({ a: 1, b: new Map([['x', 1n]]) }, () => 'first');
     expect(cache.peek({ b: new Map([['x', 1n]]), a: 1 })).toBe('first');
     expect(cache.peek({ b: new Map([['x', 1]]), a: 1 })).toBeUndefined();
-    await expect(
-      cache.getOrSet(
-        () => {},
-        () => 1,
-      ),
-    ).rejects.toMatchObject({ code: 'WP_BAD_KEY' });
-  });
-});
-
-describe('a value of one’s own', () => {
-  it('goes to the caller who computed it, to those who joined, and to those who hit', async () => {
-    const { cache, clock } = setUp();
-    const { compute, resolve } = deferred<{ list: number[] }>();
-    const waiting = [1, 2, 3].map(() => cache.getOrSet('key', compute));
-    await clock.settle();
-    const original = { list: [1] };
-    resolve(original);
-    const values = [...(await Promise.all(waiting)), await cache.getOrSet('key', compute), cache.peek('key')] as {
-      list: number[];
-    }[];
-    expect(new Set(values).size).toBe(5);
-    for (const [index, value] of values.entries()) {
-      expect(value).toEqual({ list: [1] });
-      value.list.push(index, index);
-      value.list.length = 3;
-    }
-    expect(cache.peek('key')).toEqual({ list: [1] });
+    const aFunction = (): void => {};
+    await expect(cache.getOrSet(aFunction, () => 1)).rejects.toMatchObject({ code: 'WP_BAD_KEY' });
   });
 
-  it('stays a Buffer of just its own bytes', async () => {
+  it.each<[string, unknown[], RegExp]>([
+    ['no computation', ['key'], /option 'compute' must be a function, got undefined/],
+    ['a ttl that is none', ['key', () => 1, { ttl: 'abc' }], /option 'ttl' must be a duration .*got 'abc'/],
+    ['tags that are none', ['key', () => 1, { tags: [5] }], /option 'tags' must be .*/],
+    ['a tenant that is no string', ['key', () => 1, { tenant: 5 }], /option 'tenant' must be a string, got 5/],
+    ['a key that is no data', [{ tools: [{ run: () => 1 }] }, () => 1], /^key\.tools\[0\]\.run is the function 'run'/],
+  ])('refuses %s', async (_, call, said) => {
     const { cache } = setUp();
-    await cache.getOrSet('key', () => Buffer.from('hello'));
-    const hit = await cache.getOrSet('key', () => Buffer.from('other'));
-    expect(Buffer.isBuffer(hit)).toBe(true);
-    expect(hit.toString()).toBe('hello');
-  });
-
-  it('is handed out but not kept when it has no copy', async () => {
-    const { cache, log } = setUp();
-    const value = { call: () => 1 };
-    expect(await cache.getOrSet('key', () => value)).toBe(value);
-    expect(cache.peek('key')).toBeUndefined();
-    expect(log).toEqual(['cache.miss', 'cache.computed', 'cache.unstored not-cloneable']);
+    await expect(cache.getOrSet(...(call as Parameters<typeof cache.getOrSet>))).rejects.toThrow(said);
+    await expect(cache.resolve(...(call as Parameters<typeof cache.getOrSet>))).rejects.toThrow(said);
   });
 });
 
-describe('who shares an entry', () => {
-  const tenants = ['acme', 'globex', undefined] as const;
-  const ask = async (scope: CacheOptions['scope']) => {
-    const { cache } = setUp(scope ? { scope } : {});
-    const seen: unknown[] = [];
-    for (const tenant of tenants) {
-      seen.push(
-        await cache
-          .resolve('key', () => tenant, tenant === undefined ? {} : { tenant })
-          .then(({ level, value }) => `${value} ${level}`)
-          .catch((error) => error.code),
+describe('get', () => {
+  it('gives what memory or the store has, computes nothing, and knows undefined from nothing', async () => {
+    const { cache, clock, another } = setUpWithStore();
+    expect(await cache.get('key')).toBeUndefined();
+    await cache.set('key', undefined);
+    await clock.settle();
+    expect(await cache.get('key')).toMatchObject({ value: undefined, level: 'memory' });
+    const other = another();
+    expect(await other.cache.get('key')).toMatchObject({ value: undefined, level: 'store' });
+    expect(await other.cache.get('key')).toMatchObject({ value: undefined, level: 'memory' });
+    expect(other.log).toEqual(['cache.hit store', 'cache.hit memory']);
+  });
+
+  it('gives what was set while the store was asked, and not what the store had before', async () => {
+    const { cache, clock, store, another } = setUpWithStore();
+    await another().cache.set('key', 'old');
+    await clock.settle();
+    store.trouble([20], 'getMany');
+    const reading = cache.get('key');
+    await clock.advance(10);
+    await cache.set('key', 'new');
+    await clock.advance(10);
+    expect(await reading).toMatchObject({ value: 'new', level: 'memory' });
+  });
+
+  it('gives nothing past the deadline of the store, and the reason of a caller who leaves', async () => {
+    const { cache, clock, store } = setUpWithStore();
+    store.trouble('hang');
+    const reading = cache.get('key');
+    await clock.advance(50);
+    expect(await reading).toBeUndefined();
+    const leaving = new AbortController();
+    const left = cache.get('key', { signal: leaving.signal });
+    leaving.abort(new Error('closed the tab'));
+    await expect(left).rejects.toThrow('closed the tab');
+    await clock.advance(60_000);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('set', () => {
+  it('takes the place of what is being computed: its callers get their answer, newcomers the value that was set', async () => {
+    const { cache, clock, log } = setUp();
+    const { compute, resolve } = deferred();
+    const before = cache.getOrSet('key', compute);
+    await clock.settle();
+    await cache.set('key', 'set');
+    expect(await cache.getOrSet('key', compute)).toBe('set');
+    resolve('computed');
+    expect(await before).toBe('computed');
+    expect(cache.peek('key')).toBe('set');
+    expect(log).toContain('cache.unstored invalidated');
+  });
+
+  it('outlives the failure of what it has replaced', async () => {
+    const { cache, clock } = setUp();
+    const { compute, reject } = deferred();
+    const before = cache.getOrSet('key', compute);
+    await clock.settle();
+    await cache.set('key', 'set');
+    reject(new Error('late'));
+    await expect(before).rejects.toThrow('late');
+    expect(await cache.getOrSet('key', failing())).toBe('set');
+  });
+
+  it('of nothing that lasts makes an end of what was there, in the store and under way too', async () => {
+    const never = [
+      { value: () => 1, call: {}, reason: 'not-cloneable' },
+      { value: 'brief', call: { ttl: 0 }, reason: 'not-wanted' },
+      { value: null, call: {}, reason: 'not-wanted' },
+    ] as const;
+    for (const { value, call, reason } of never) {
+      const { cache, clock, log, another } = setUpWithStore({ negativeTtl: 0 });
+      await cache.set('key', 'old');
+      await clock.settle();
+      const { compute, resolve } = deferred();
+      const underWay = cache.getOrSet('other', compute);
+      await clock.settle();
+      await cache.setMany(
+        [
+          ['key', value],
+          ['other', value],
+        ],
+        call,
       );
+      resolve('older');
+      expect(await underWay).toBe('older');
+      await clock.settle();
+      expect(log).toContain(`cache.unstored ${reason}`);
+      for (const each of [cache, another().cache])
+        expect(await each.getMany(['key', 'other'])).toEqual([undefined, undefined]);
     }
-    return { cache, seen };
-  };
-
-  it('is each tenant alone by default, and those without a tenant together', async () => {
-    const { seen, cache } = await ask(undefined);
-    expect(seen).toEqual(['acme computed', 'globex computed', 'undefined computed']);
-    expect(cache.peek('key', { tenant: 'acme' })).toBe('acme');
-    expect(cache.peek('key', { tenant: 'initech' })).toBeUndefined();
   });
 
-  it('is each tenant alone, and nobody without one, where the scope is the tenant', async () => {
-    const { seen, cache } = await ask('tenant');
-    expect(seen).toEqual(['acme computed', 'globex computed', 'WP_TENANT_REQUIRED']);
-    expect(() => cache.peek('key')).toThrow(/keeps tenants apart/);
-    await expect(cache.stream('key', async function* () {})).rejects.toMatchObject({ code: 'WP_TENANT_REQUIRED' });
-    await expect(cache.delete('key')).rejects.toMatchObject({ code: 'WP_TENANT_REQUIRED' });
-  });
-
-  it('is everybody where the scope is shared', async () => {
-    const { seen } = await ask('shared');
-    expect(seen).toEqual(['acme computed', 'acme memory', 'acme memory']);
-  });
-
-  it('takes the tenant of the running context, unless the call names one', async () => {
-    const { cache } = setUp({ scope: 'tenant' });
-    await runInContext({ tenant: 'acme' }, () => cache.getOrSet('key', () => 'for acme'));
-    expect(cache.peek('key', { tenant: 'acme' })).toBe('for acme');
-    await runInContext({ tenant: 'acme' }, () => cache.getOrSet('key', () => 'for globex', { tenant: 'globex' }));
-    expect(cache.peek('key', { tenant: 'globex' })).toBe('for globex');
-    await runInContext({ tenant: 'acme' }, () => cache.delete('key'));
-    expect(cache.peek('key', { tenant: 'acme' })).toBeUndefined();
-    expect(cache.peek('key', { tenant: 'globex' })).toBe('for globex');
-  });
-});
-
-describe('leaving', () => {
-  it('detaches one caller with its own reason, and the others get the value', async () => {
-    const { cache, clock } = setUp();
-    const { compute, resolve, signals } = deferred<string>();
-    const leaving = new AbortController();
-    const stays = cache.getOrSet('key', compute);
-    const leaves = cache.getOrSet('key', compute, { signal: leaving.signal });
+  it('of what memory may hold and the store may not leaves no older value in the store', async () => {
+    const { cache, clock, another } = setUpWithStore({ isolation: 'shared' });
+    await cache.set('key', 'old');
     await clock.settle();
-    const reason = new Error('closed the tab');
-    leaving.abort(reason);
-    await expect(leaves).rejects.toBe(reason);
-    expect(signals[0]?.aborted).toBe(false);
-    resolve('value');
-    await expect(stays).resolves.toBe('value');
-    expect(cache.peek('key')).toBe('value');
+    const socket = { send: () => 'sent' };
+    await cache.set('key', socket);
+    expect(cache.peek('key')).toBe(socket);
+    expect(await another().cache.get('key')).toBeUndefined();
   });
 
-  it('detaches the caller who began, and the computation goes on for those who joined', async () => {
-    const { cache, clock } = setUp();
-    const { compute, resolve, signals } = deferred<string>();
-    const leaving = new AbortController();
-    const began = cache.getOrSet('key', compute, { signal: leaving.signal });
-    const joined = cache.getOrSet('key', compute);
-    await clock.settle();
-    leaving.abort();
-    await expect(began).rejects.toMatchObject({ name: 'AbortError' });
-    expect(signals[0]?.aborted).toBe(false);
-    resolve('value');
-    await expect(joined).resolves.toBe('value');
-    expect(compute).toHaveBeenCalledTimes(1);
-  });
-
-  it('aborts the computation with the last caller, and newcomers begin anew', async () => {
-    const { cache, clock, log } = setUp();
-    const { compute, signals, reject } = deferred<string>();
-    const callers = [1, 2].map(() => new AbortController());
-    const waits = callers.map(({ signal }) => cache.getOrSet('key', compute, { signal }));
-    await clock.settle();
-    callers[0]?.abort(new Error('first'));
-    await expect(waits[0]).rejects.toThrow('first');
-    expect(signals[0]?.aborted).toBe(false);
-    callers[1]?.abort(new Error('second'));
-    await expect(waits[1]).rejects.toThrow('second');
-    expect(signals[0]?.aborted).toBe(true);
-    expect(signals[0]?.reason).toEqual(new Error('second'));
-    await expect(cache.getOrSet('key', () => 'anew')).resolves.toBe('anew');
-    reject(new Error('aborted upstream'));
-    await clock.settle();
-    expect(log).toEqual(['cache.miss', 'cache.miss', 'cache.computed', 'cache.unstored abandoned']);
-    expect(cache.peek('key')).toBe('anew');
-  });
-
-  it('keeps nothing of a computation that lands after everybody left, be it cut short or deleted since', async () => {
-    const { cache, clock, log } = setUp();
-    const { compute, resolve } = deferred<string>();
-    const leaving = new AbortController();
-    const left = cache.getOrSet('key', compute, { signal: leaving.signal });
-    await clock.settle();
-    leaving.abort();
-    await expect(left).rejects.toThrow();
-    await cache.delete('key');
-    resolve('half of the va');
-    await clock.settle();
-    expect(cache.peek('key')).toBeUndefined();
-    expect(log).toEqual(['cache.miss', 'cache.computed', 'cache.unstored abandoned']);
-  });
-
-  it('begins nothing for a caller who has left before asking', async () => {
-    const { cache, clock } = setUp();
-    const compute = vi.fn(() => 1);
-    const reason = new Error('gone');
-    await expect(cache.getOrSet('key', compute, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
-    await expect(
-      runInContext({ signal: AbortSignal.abort(reason) }, () => cache.getOrSet('key', compute)),
-    ).rejects.toBe(reason);
-    await clock.settle();
-    expect(compute).not.toHaveBeenCalled();
-  });
-
-  it('follows the signal of the running context as well', async () => {
-    const { cache, clock } = setUp();
-    const { compute, signals } = deferred<string>();
-    const request = new AbortController();
-    const wait = runInContext({ signal: request.signal }, () => cache.getOrSet('key', compute));
-    await clock.settle();
-    request.abort(new Error('client left'));
-    await expect(wait).rejects.toThrow('client left');
-    expect(signals[0]?.aborted).toBe(true);
-  });
-
-  it('ends a caller’s waiting at its deadline, and lets others wait on', async () => {
-    const { cache, clock } = setUp();
-    const { compute, resolve, signals } = deferred<string>();
-    const hurried = runInContext({ deadline: 100 }, () => cache.getOrSet('key', compute));
-    const patient = cache.getOrSet('key', compute);
-    hurried.catch(() => {});
-    await clock.advance(99);
-    expect(signals[0]?.aborted).toBe(false);
-    await clock.advance(1);
-    await expect(hurried).rejects.toMatchObject({ code: 'WP_DEADLINE' });
-    expect(signals[0]?.aborted).toBe(false);
-    resolve('value');
-    await expect(patient).resolves.toBe('value');
-    await expect(runInContext({ deadline: 50 }, () => cache.getOrSet('other', compute))).rejects.toMatchObject({
-      code: 'WP_DEADLINE',
-    });
-    expect(clock.pending).toBe(0);
-  });
-
-  it('does not hand the first caller’s signal or deadline down to the computation, but does its tenant', async () => {
-    const { cache } = setUp();
-    const { currentContext } = await import('../kernel/index.js');
-    const request = new AbortController();
-    const inside = await runInContext({ signal: request.signal, deadline: 5_000, tenant: 'acme' }, () =>
-      cache.getOrSet(
-        'key',
-        ({ signal }) => {
-          const context = currentContext();
-          return {
-            deadline: context?.deadline,
-            tenant: context?.tenant,
-            own: context?.signal === signal && signal !== request.signal,
-          };
-        },
-        {},
-      ),
-    );
-    expect(inside).toEqual({ deadline: undefined, tenant: 'acme', own: true });
-  });
-
-  it('leaves no listener on a signal that lives longer than 1,000 calls', async () => {
-    const { cache, clock } = setUp();
-    const shutdown = new AbortController();
-    const request = new AbortController();
-    for (let call = 0; call < 1_000; call++) {
-      await runInContext({ signal: request.signal, deadline: 1e9 }, async () => {
-        await cache.getOrSet(call, () => call, { signal: shutdown.signal });
-        await cache.getOrSet(call, () => call, { signal: shutdown.signal });
-        await cache
-          .getOrSet([call], () => Promise.reject(new Error('no')), { signal: shutdown.signal })
-          .catch(() => {});
-      });
-    }
-    expect(getEventListeners(shutdown.signal, 'abort')).toHaveLength(0);
-    expect(getEventListeners(request.signal, 'abort')).toHaveLength(0);
-    expect(clock.pending).toBe(0);
-  });
-});
-
-describe('delete', () => {
-  it('forgets a value', async () => {
-    const { cache } = setUp();
-    await cache.getOrSet('key', () => 1);
-    await cache.delete('key');
-    expect(cache.peek('key')).toBeUndefined();
-    expect(await cache.getOrSet('key', () => 2)).toBe(2);
-  });
-
-  it('during a computation gives its callers their answer, keeps nothing of it, and lets newcomers begin anew', async () => {
-    const { cache, clock, log } = setUp();
-    const old = deferred<string>();
-    const fresh = deferred<string>();
-    const before = cache.getOrSet('key', old.compute);
-    await clock.settle();
-    await cache.delete('key');
-    const after = cache.getOrSet('key', fresh.compute);
-    await clock.settle();
-    old.resolve('old');
-    await expect(before).resolves.toBe('old');
-    expect(cache.peek('key')).toBeUndefined();
-    const joins = cache.resolve('key', fresh.compute);
-    fresh.resolve('new');
-    await expect(after).resolves.toBe('new');
-    expect(await joins).toMatchObject({ value: 'new', level: 'shared' });
-    expect(cache.peek('key')).toBe('new');
-    expect(log).toEqual([
-      'cache.miss',
-      'cache.miss',
-      'cache.computed',
-      'cache.unstored invalidated',
-      'cache.computed',
-      'cache.hit shared',
-      'cache.hit memory',
+  it('lasts for the negative ttl where the value is null or undefined', async () => {
+    const { cache, clock } = setUp({ ttl: '1m', negativeTtl: '1s' });
+    await cache.setMany([
+      ['null', null],
+      ['undefined', undefined],
+      ['zero', 0],
     ]);
+    await clock.advance(999);
+    expect(await cache.getMany(['null', 'undefined', 'zero'])).toMatchObject([
+      { value: null },
+      { value: undefined },
+      { value: 0 },
+    ]);
+    await clock.advance(1);
+    expect(await cache.getMany(['null', 'undefined', 'zero'])).toMatchObject([undefined, undefined, { value: 0 }]);
   });
 });
 
@@ -503,16 +295,42 @@ describe('options', () => {
     [{ name: '' }, 'name'],
     [{ name: 'x', ttl: 0 }, 'ttl'],
     [{ name: 'x', ttl: '5 minutes' }, 'ttl'],
+    [{ name: 'x', negativeTtl: -1 }, 'negativeTtl'],
+    [{ name: 'x', jitter: 1.1 }, 'jitter'],
+    [{ name: 'x', staleWhileRevalidate: 'long' }, 'staleWhileRevalidate'],
+    [{ name: 'x', grace: Number.NaN }, 'grace'],
+    [{ name: 'x', earlyRefresh: 0 }, 'earlyRefresh'],
+    [{ name: 'x', softTimeout: 0 }, 'softTimeout'],
+    [{ name: 'x', hardTimeout: '-1s' }, 'hardTimeout'],
+    [{ name: 'x', canRefresh: true }, 'canRefresh'],
     [{ name: 'x', maxEntries: 0 }, 'maxEntries'],
     [{ name: 'x', maxEntries: 1.5 }, 'maxEntries'],
+    [{ name: 'x', maxBytes: '5 apples' }, 'maxBytes'],
+    [{ name: 'x', maxBytesPerTenant: -1 }, 'maxBytesPerTenant'],
+    [{ name: 'x', eviction: 'random' }, 'eviction'],
+    [{ name: 'x', isolation: 'none' }, 'isolation'],
+    [{ name: 'x', schema: {} }, 'schema'],
     [{ name: 'x', scope: 'global' }, 'scope'],
+    [{ name: 'x', audit: 'yes' }, 'audit'],
     [{ name: 'x', store: {} }, 'store'],
     [{ name: 'x', storeTimeout: -1 }, 'storeTimeout'],
     [{ name: 'x', clock: {} }, 'clock'],
+    [{ name: 'x', random: 0.5 }, 'random'],
     [{ name: 'x', maxEntry: 5 }, 'maxEntry'],
   ])('refuses %j, naming %s', (options, name) => {
     expect(() => createCache(options as CacheOptions)).toThrow(
       expect.objectContaining({ code: 'WP_BAD_OPTION', message: expect.stringContaining(`'${name}'`) }),
     );
+  });
+
+  it('are not touched', async () => {
+    const options = Object.freeze({ name: 'test', ttl: '1s' } satisfies CacheOptions);
+    const call = Object.freeze({ ttl: '2s', tags: Object.freeze(['a']) } as const);
+    const cache = createCache(options);
+    expect(await cache.getOrSet('key', () => 1, call)).toBe(1);
+    const events: CacheEvent[] = [];
+    const heard = createCache({ ...options, onEvent: (event) => events.push(event) });
+    expect(await heard.getOrSet('key', () => 1, call)).toBe(1);
+    expect(events).toHaveLength(2);
   });
 });

@@ -1,275 +1,319 @@
-import {
-  abortReason,
-  badOption,
-  canonicalKey,
-  currentContext,
-  type Duration,
-  deadlineError,
-  digestKey,
-  durationMs,
-  type LinkedAbort,
-  linkAbort,
-  remainingMs,
-  rule,
-  runShared,
-  untilAborted,
-  WarmpathError,
-} from '../kernel/index.js';
-import type { Cache, CacheCall, CachedStream, CacheResult, Computation, StreamCall } from './contract.js';
-import { Flight, type Voided } from './flight.js';
-import { isolated, keepable } from './isolation.js';
+import { badOption, currentContext, untilAborted } from '../kernel/index.js';
+import { callerOf, untilLeft } from './caller.js';
+import type {
+  Cache,
+  CacheCall,
+  CachedStream,
+  CacheResult,
+  Computation,
+  Invalidated,
+  ReadCall,
+  StreamCall,
+  TenantCall,
+  WrapOptions,
+  Wrapped,
+  WriteCall,
+} from './contract.js';
+import { checkedTags } from './directives.js';
+import type { Entry } from './entry.js';
+import type { Landed } from './flight.js';
+import { isRefreshedEarly, lifetimeOf, ttlMsOf } from './freshness.js';
+import { type Arrival, Loader } from './loader.js';
+import type { MemoryEntry } from './memory/memory-tier.js';
 import { type CacheOptions, type ResolvedCacheOptions, resolveOptions } from './options.js';
-import { SharedStream } from './shared-stream.js';
-import { Tiers } from './tiers.js';
+import { type ComputeMany, keepingOf, type Order, orderOfMany, type Wanted } from './order.js';
+import { type Place, placeOf, streamTextOf, tenantOf, textOf } from './place.js';
+import { Reports } from './reports.js';
+import { Streams } from './streams.js';
+import { servedValue, Tiers } from './tiers.js';
+import { wrapFunction } from './wrap.js';
 
 /** @throws WarmpathError `WP_BAD_OPTION` */
 export function createCache(options: CacheOptions): Cache {
   return new TieredCache(resolveOptions(options));
 }
 
-/** What one call comes down to: the entry it means, and how long that lives. */
-interface Lookup {
-  readonly id: string;
-  /** Whose entry it is: the computation runs for nobody else, so that nothing of a caller's own gets into what others see. */
-  readonly tenant: string | undefined;
-  readonly ttlMs: number;
+type Compute<V> = (computation: Computation) => V | Promise<V>;
+
+interface AtHand {
+  readonly answer: Landed;
+  /** Whether it should be computed anew in the background. */
+  readonly isDue: boolean;
 }
 
-type Source = { readonly level: 'store' | 'computed'; readonly ageMs: number };
-
-/** What the caller who began a flight gets, and what everybody else gets a copy of. */
-type Landed = Source & { readonly own: unknown; readonly kept: unknown };
-
-interface OpenStream {
-  readonly stream: SharedStream<unknown>;
-  /** Settles when it is known whether the store has the stream. */
-  readonly opened: Promise<Source>;
-}
+const noCall: CacheCall = {};
 
 /**
- * Memory, then the store, then a computation that all callers share. A deletion unlinks what is under way for its key and
- * marks it void: its callers get their answer, newcomers begin anew, and nothing begun before the deletion is kept.
+ * Memory, then the store, then a computation that all callers share. What is invalidated is void wherever it is: in memory,
+ * in the store, and under way.
  */
 class TieredCache implements Cache {
   readonly name: string;
   readonly #options: ResolvedCacheOptions;
+  readonly #reports: Reports;
   readonly #tiers: Tiers;
-  readonly #flights = new Map<string, Flight<Landed>>();
-  readonly #streams = new Map<string, OpenStream>();
+  readonly #loader: Loader;
+  readonly #streams: Streams;
 
   constructor(options: ResolvedCacheOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#tiers = new Tiers(options);
+    this.#reports = new Reports(options);
+    this.#tiers = new Tiers(options, this.#reports, () => this.#voidAll());
+    this.#loader = new Loader(options, this.#tiers, this.#reports);
+    this.#streams = new Streams(options, this.#tiers, this.#reports);
   }
 
-  async getOrSet<V>(key: unknown, compute: (c: Computation) => V | Promise<V>, call?: CacheCall): Promise<V> {
-    return (await this.resolve(key, compute, call)).value;
-  }
-
-  async resolve<V>(
-    key: unknown,
-    compute: (c: Computation) => V | Promise<V>,
-    call: CacheCall = {},
-  ): Promise<CacheResult<V>> {
-    if (typeof compute !== 'function') throw badOption(`Cache '${this.name}'`, 'compute', 'a function', compute);
-    const lookup = this.#lookup('value', key, call);
-    const hit = this.#tiers.peek(lookup.id);
-    if (hit) return { value: isolated(hit.value) as V, level: 'memory', ageMs: this.#tiers.age(hit) };
-
-    const caller = this.#caller(call);
+  getOrSet<V>(key: unknown, compute: Compute<V>, call: CacheCall = noCall): Promise<V> {
     try {
-      const joined = this.#flights.get(lookup.id);
-      if (!joined) {
-        const { own, level, ageMs } = await this.#launch(lookup, compute).join(caller?.signal);
-        return { value: own as V, level, ageMs };
+      const tenant = tenantOf(this.#options, call);
+      const text = textOf(key);
+      const entry = this.#tiers.hit(tenant, text);
+      if (entry !== undefined && this.#isQuiet) {
+        return Promise.resolve((entry.isShareable ? entry.value : servedValue(entry)) as V);
       }
-      const { kept } = await joined.join(caller?.signal);
-      this.#tiers.hit(lookup.id, 'shared', 0, 0);
-      return { value: (keepable(kept)?.copy ?? kept) as V, level: 'shared', ageMs: 0 };
-    } finally {
-      caller?.release();
+      return this.#resolve<V>(placeOf(tenant, text), entry, compute, call).then(({ value }) => value);
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 
-  #launch(lookup: Lookup, compute: (c: Computation) => unknown): Flight<Landed> {
-    const flight: Flight<Landed> = new Flight(
-      (signal, isVoid) => this.#load(lookup, compute, signal, isVoid),
-      () => {
-        if (this.#flights.get(lookup.id) === flight) this.#flights.delete(lookup.id);
-      },
-    );
-    this.#flights.set(lookup.id, flight);
-    return flight;
+  async resolve<V>(key: unknown, compute: Compute<V>, call: CacheCall = noCall): Promise<CacheResult<V>> {
+    const place = this.#placeOf(key, call);
+    return this.#resolve(place, this.#tiers.hit(place.tenant, place.text), compute, call);
   }
 
-  peek<V>(key: unknown, call: CacheCall = {}): V | undefined {
-    const hit = this.#tiers.peek(this.#lookup('value', key, call).id);
-    return hit && (isolated(hit.value) as V);
+  peek<V>(key: unknown, call: TenantCall = noCall): V | undefined {
+    const tenant = tenantOf(this.#options, call);
+    const text = textOf(key);
+    const entry = this.#tiers.hit(tenant, text);
+    if (entry === undefined) {
+      if (!this.#isQuiet) this.#reports.audit('read', placeOf(tenant, text), 'none');
+      return undefined;
+    }
+    if (!this.#isQuiet) this.#served(placeOf(tenant, text), { entry, level: 'memory', stale: false });
+    return (entry.isShareable ? entry.value : servedValue(entry)) as V;
+  }
+
+  async get<V>(key: unknown, call: ReadCall = noCall): Promise<CacheResult<V> | undefined> {
+    const [result] = await this.getMany<V>([key], call);
+    return result;
+  }
+
+  async getMany<V>(keys: readonly unknown[], call: ReadCall = noCall): Promise<(CacheResult<V> | undefined)[]> {
+    const places = keys.map((key) => this.#placeOf(key, call));
+    const results = places.map((place) => {
+      const entry = this.#tiers.hit(place.tenant, place.text);
+      return entry && this.#served<V>(place, { entry, level: 'memory', stale: false });
+    });
+    const missing = [...places.entries()].filter(([position]) => results[position] === undefined);
+    const stored = await this.#stored(
+      missing.map(([, place]) => place),
+      call,
+    );
+    const now = this.#options.clock.now();
+    for (const [index, [position, place]] of missing.entries()) {
+      const entry = stored[index];
+      if (entry && now < entry.freshUntil) {
+        results[position] = this.#served(place, { entry, level: 'store', stale: false });
+        continue;
+      }
+      const known = stored.length > 0 ? this.#tiers.hit(place.tenant, place.text) : undefined; // set meanwhile
+      if (known) results[position] = this.#served(place, { entry: known, level: 'memory', stale: false });
+      else this.#reports.audit('read', place, 'none');
+    }
+    return results;
+  }
+
+  async getOrSetMany<K, V>(
+    keys: readonly K[],
+    compute: (missing: readonly K[], computation: Computation) => readonly V[] | Promise<readonly V[]>,
+    call: CacheCall = noCall,
+  ): Promise<V[]> {
+    checkFunction(this.name, 'compute', compute);
+    const tenant = tenantOf(this.#options, call);
+    const places = keys.map((key) => placeOf(tenant, textOf(key)));
+    const wanted = new Map(places.map((place, position) => [place.text, { place, key: keys[position] as K }]));
+    const answers = new Map<string, Landed>();
+    const due: Wanted<K>[] = [];
+    for (const each of wanted.values()) {
+      const atHand = this.#atHand(each.place, this.#tiers.hit(tenant, each.place.text));
+      if (!atHand) continue;
+      answers.set(each.place.text, atHand.answer);
+      if (atHand.isDue) due.push(each);
+    }
+    if (due.length > 0) this.#loader.refresh(orderOfMany(this.name, due, compute, call));
+    const missing = [...wanted.values()].filter(({ place }) => !answers.has(place.text));
+    if (missing.length > 0) {
+      const arrivals = await this.#load(orderOfMany(this.name, missing, compute, call), call);
+      for (const [index, { place }] of missing.entries()) answers.set(place.text, arrivals[index] as Arrival);
+    }
+    return places.map((place) => this.#served<V>(place, answers.get(place.text) as Landed).value);
+  }
+
+  async set(key: unknown, value: unknown, call: WriteCall = noCall): Promise<void> {
+    return this.setMany([[key, value]], call);
+  }
+
+  async setMany(entries: Iterable<readonly [key: unknown, value: unknown]>, call: WriteCall = noCall): Promise<void> {
+    const { ttlMs, tags } = keepingOf(this.name, call);
+    const tenant = tenantOf(this.#options, call);
+    const last = new Map(Array.from(entries, ([key, value]) => [textOf(key), value]));
+    const values = Array.from(last, ([text, value]) => ({
+      place: placeOf(tenant, text),
+      value,
+      lifetime: lifetimeOf(this.#options, ttlMs ?? ttlMsOf(value, this.#options), tags, 0),
+    }));
+    for (const { place } of values) this.#loader.void(place);
+    await this.#tiers.replace(values);
   }
 
   async stream<C>(
     key: unknown,
-    produce: (c: Computation) => AsyncIterable<C>,
-    call: StreamCall<C> = {},
+    produce: (computation: Pick<Computation, 'signal'>) => AsyncIterable<C>,
+    call: StreamCall<C> = noCall,
   ): Promise<CachedStream<C>> {
-    const lookup = this.#lookup('stream', key, call);
-    const hit = this.#tiers.peek(lookup.id);
-    if (hit) {
-      const chunks = replay(hit.value as readonly C[], [call.signal, currentContext()?.signal]);
-      return { level: 'memory', ageMs: this.#tiers.age(hit), chunks };
-    }
-    const caller = this.#caller(call);
-    const joined = this.#streams.get(lookup.id);
-    const { stream, opened } = joined ?? this.#open(lookup, produce, call.isComplete);
-    const chunks = stream.read(caller?.signal, caller?.release);
-    const source = await untilAborted(opened, caller?.signal);
-    if (joined) this.#tiers.hit(lookup.id, 'shared', 0, 0);
-    return { ...(joined ? { level: 'shared', ageMs: 0 } : source), chunks: chunks as AsyncIterable<C> };
+    checkFunction(this.name, 'produce', produce);
+    const place = placeOf(tenantOf(this.#options, call), streamTextOf(key));
+    const { ttlMs = this.#options.ttlMs, tags } = keepingOf(this.name, call);
+    const kept = this.#streams.kept<C>(place, [call.signal, currentContext()?.signal]);
+    if (kept) return kept;
+    return this.#audited([place], async () => {
+      const caller = callerOf(this.#options, call);
+      return this.#streams.join(place, produce, { ttlMs, tags, isComplete: call.isComplete }, caller);
+    });
   }
 
-  async delete(key: unknown, call: CacheCall = {}): Promise<void> {
-    const ids = (['value', 'stream'] as const).map((kind) => this.#lookup(kind, key, call).id);
-    for (const id of ids) {
-      const flight = this.#flights.get(id) ?? this.#streams.get(id)?.stream;
-      if (flight) flight.voided = 'invalidated';
-      this.#flights.delete(id);
-      this.#streams.delete(id);
-    }
-    await Promise.all(ids.map((id) => this.#tiers.delete(id)));
+  delete(key: unknown, call: TenantCall = noCall): Promise<Invalidated> {
+    return this.#forget(key, call, (places) => this.#tiers.delete(places));
+  }
+
+  expire(key: unknown, call: TenantCall = noCall): Promise<Invalidated> {
+    // With no grace there is nothing to keep it for.
+    if (this.#options.graceMs === 0) return this.delete(key, call);
+    return this.#forget(key, call, (places) => this.#tiers.expire(places));
+  }
+
+  async invalidateTags(tags: readonly string[]): Promise<Invalidated> {
+    return { deferred: await this.#tiers.invalidateTags(checkedTags(this.name, tags)) };
+  }
+
+  async clear(): Promise<Invalidated> {
+    this.#voidAll();
+    return { deferred: await this.#tiers.clear() };
+  }
+
+  wrap<Args extends readonly unknown[], V>(
+    fn: (...args: Args) => V | Promise<V>,
+    options?: WrapOptions<Args>,
+  ): Wrapped<Args, V> {
+    return wrapFunction(this, fn, options);
   }
 
   async close(): Promise<void> {
-    await this.#tiers.settled();
+    this.#loader.close();
+    await this.#tiers.close();
   }
 
-  #lookup(kind: 'value' | 'stream', key: unknown, call: CacheCall): Lookup {
-    const { name, scope, ttlMs } = this.#options;
-    const tenant = scope === 'shared' ? undefined : (call.tenant ?? currentContext()?.tenant);
-    if (tenant !== undefined && typeof tenant !== 'string')
-      throw badOption(`Cache '${name}'`, 'tenant', 'a string', tenant);
-    if (scope === 'tenant' && !tenant) throw tenantRequired(name);
-    return {
-      tenant,
-      id: `${name}:${digestKey([kind, tenant, canonicalKey(key)])}`,
-      ttlMs: call.ttl === undefined ? ttlMs : callTtlMs(name, call.ttl),
-    };
+  /** Whether a fresh hit needs nothing but to be handed out. */
+  get #isQuiet(): boolean {
+    return this.#options.earlyRefresh === 0 && !this.#reports.isHeard;
   }
 
-  /**
-   * What ends this caller's waiting: its own signal, its context's, its deadline; undefined when nothing does. It listens
-   * to signals that may outlive the call by far, so it is released when the waiting is over.
-   * @throws the reason, when the caller has left already or is out of time
-   */
-  #caller(call: CacheCall): LinkedAbort | undefined {
-    const { name, clock } = this.#options;
-    const parents = [call.signal, currentContext()?.signal];
-    for (const parent of parents) if (parent?.aborted) throw abortReason(parent);
-    const timeoutMs = remainingMs(clock);
-    const what = `Cache '${name}'`;
-    if (timeoutMs === 0) throw deadlineError(what, 0);
-    if (timeoutMs === Number.POSITIVE_INFINITY && !parents.some(Boolean)) return undefined;
-    return linkAbort({ parents, timeoutMs, clock, what });
+  async #resolve<V>(
+    place: Place,
+    hit: MemoryEntry | undefined,
+    compute: Compute<V>,
+    call: CacheCall,
+  ): Promise<CacheResult<V>> {
+    checkFunction(this.name, 'compute', compute);
+    const atHand = this.#atHand(place, hit);
+    if (atHand && !atHand.isDue) return this.#served(place, atHand.answer);
+    const computeOne: ComputeMany = async (_, computation) => [await compute(computation)];
+    const order = { places: [place], compute: computeOne, ...keepingOf(this.name, call) };
+    if (atHand) {
+      this.#loader.refresh(order);
+      return this.#served(place, atHand.answer);
+    }
+    const [arrival] = await this.#load(order, call);
+    return this.#served(place, arrival as Arrival);
   }
 
-  async #load(
-    lookup: Lookup,
-    compute: (c: Computation) => unknown,
-    signal: AbortSignal,
-    isVoid: () => Voided | undefined,
-  ): Promise<Landed> {
-    const stored = await this.#tiers.fetch(lookup.id, isVoid);
-    if (stored)
-      return { own: isolated(stored.value), kept: stored.value, level: 'store', ageMs: this.#tiers.age(stored) };
+  /** What memory can answer with: a fresh value, or a stale one where one is good enough. */
+  #atHand(place: Place, hit: MemoryEntry | undefined): AtHand | undefined {
+    const { earlyRefresh, random, clock, staleWhileRevalidateMs } = this.#options;
+    const now = clock.now();
+    if (hit) {
+      const isEarly = earlyRefresh > 0 && isRefreshedEarly(now, hit, earlyRefresh, random);
+      const isDue = isEarly && !this.#loader.isPaused(hit);
+      return { answer: { entry: hit, level: 'memory', stale: false }, isDue };
+    }
+    const entry = this.#tiers.kept(place);
+    if (!entry) return undefined;
+    const isPaused = this.#loader.isPaused(entry);
+    if (!isPaused && now >= entry.freshUntil + staleWhileRevalidateMs) return undefined;
+    return { answer: { entry, level: 'memory', stale: isPaused ? 'failed' : 'revalidating' }, isDue: !isPaused };
+  }
 
-    signal.throwIfAborted(); // everybody left while the store was asked
-    const began = this.#tiers.miss(lookup.id);
+  /** What the caller gets, and what is said of it. */
+  #served<V>(place: Place, answer: Landed & { readonly isShared?: boolean }): CacheResult<V> {
+    const { entry, stale } = answer;
+    const level = answer.isShared ? 'shared' : answer.level;
+    const ageMs = Math.max(0, this.#options.clock.now() - entry.storedAt);
+    if (level !== 'computed') this.#reports.hit(place, level, ageMs, answer.isShared ? 0 : entry.computeMs, stale);
+    this.#reports.audit('read', place, level);
+    return { value: servedValue(entry) as V, level, ageMs, stale };
+  }
+
+  #placeOf(key: unknown, call: TenantCall): Place {
+    return placeOf(tenantOf(this.#options, call), textOf(key));
+  }
+
+  async #forget(
+    key: unknown,
+    call: TenantCall,
+    forget: (places: readonly Place[]) => Promise<boolean>,
+  ): Promise<Invalidated> {
+    const tenant = tenantOf(this.#options, call);
+    const place = placeOf(tenant, textOf(key));
+    const places = [place, placeOf(tenant, streamTextOf(key))];
+    for (const each of places) {
+      this.#loader.void(each);
+      this.#streams.void(each);
+    }
+    const deferred = await forget(places);
+    this.#reports.audit('invalidate', place, deferred ? 'deferred' : 'done');
+    return { deferred };
+  }
+
+  #voidAll(): void {
+    this.#loader.voidAll();
+    this.#streams.voidAll();
+  }
+
+  #load(order: Order, call: ReadCall): Promise<Arrival[]> {
+    return this.#audited(order.places, () =>
+      untilLeft(this.#options, call, (signal) => this.#loader.load(order, signal)),
+    );
+  }
+
+  async #stored(places: readonly Place[], call: ReadCall): Promise<readonly (Entry | undefined)[]> {
+    if (places.length === 0 || !this.#tiers.hasStore) return [];
+    const reading = (signal: AbortSignal | undefined) => untilAborted(this.#tiers.read(places, []), signal);
+    return (await this.#audited(places, () => untilLeft(this.#options, call, reading))).entries;
+  }
+
+  /** A read that ends without an answer is one, too. */
+  async #audited<T>(places: readonly Place[], read: () => Promise<T>): Promise<T> {
     try {
-      const computed = await runShared(signal, lookup.tenant, () => compute({ signal }));
-      const kept = this.#tiers.keep(lookup.id, lookup.ttlMs, computed, began, isVoid());
-      // What a hit will give later: data that does not survive being kept shows at the first call, not at the second.
-      return { own: keepable(kept)?.copy ?? kept, kept, level: 'computed', ageMs: 0 };
+      return await read();
     } catch (error) {
-      if (signal.aborted) this.#tiers.unstored(lookup.id, 'abandoned');
-      else this.#tiers.failed(lookup.id, began, error);
+      for (const place of places) this.#reports.audit('read', place, 'failed');
       throw error;
     }
   }
-
-  #open<C>(
-    lookup: Lookup,
-    produce: (c: Computation) => AsyncIterable<C>,
-    isComplete: (chunks: readonly C[]) => boolean = () => true,
-  ): OpenStream {
-    const { id } = lookup;
-    const controller = new AbortController();
-    const stored = this.#tiers.fetch(id, () => stream.voided);
-    let began: number | undefined;
-    const load = async function* (cache: TieredCache): AsyncGenerator<C> {
-      const entry = await stored;
-      if (entry) return yield* entry.value as readonly C[];
-      began = cache.#tiers.miss(id);
-      yield* produce({ signal: controller.signal });
-    };
-    const unlink = (): void => {
-      if (this.#streams.get(id) === opening) this.#streams.delete(id);
-    };
-    const stream = runShared(
-      controller.signal,
-      lookup.tenant,
-      () =>
-        new SharedStream<C>(
-          load(this),
-          {
-            onEnd: (chunks) => {
-              unlink();
-              if (began === undefined) return; // it came from the store
-              try {
-                if (isComplete(chunks)) this.#tiers.keep(id, lookup.ttlMs, chunks, began, stream.voided);
-                else this.#tiers.unstored(id, 'incomplete');
-              } catch (error) {
-                this.#tiers.failed(id, began, error); // isComplete itself failed: the readers have their stream
-              }
-            },
-            onFail: (error) => {
-              unlink();
-              this.#tiers.failed(id, began ?? this.#options.clock.now(), error);
-            },
-            onAbandoned: () => {
-              unlink();
-              if (began !== undefined) this.#tiers.unstored(id, 'abandoned');
-            },
-            abort: (reason) => controller.abort(reason),
-          },
-          this.#options.clock,
-        ),
-    );
-    const opened = stored.then((entry): Source => {
-      return entry ? { level: 'store', ageMs: this.#tiers.age(entry) } : { level: 'computed', ageMs: 0 };
-    });
-    const opening = { stream: stream as SharedStream<unknown>, opened };
-    this.#streams.set(id, opening);
-    return opening;
-  }
 }
 
-function callTtlMs(name: string, ttl: Duration): number {
-  if (!rule.duration.allows(ttl)) throw badOption(`Cache '${name}'`, 'ttl', rule.duration.text, ttl);
-  return durationMs(ttl);
-}
-
-async function* replay<C>(chunks: readonly C[], signals: readonly (AbortSignal | undefined)[]): AsyncGenerator<C> {
-  for (const chunk of chunks) {
-    for (const signal of signals) if (signal?.aborted) throw abortReason(signal);
-    yield isolated(chunk);
-  }
-}
-
-function tenantRequired(cache: string): WarmpathError {
-  return new WarmpathError(
-    'WP_TENANT_REQUIRED',
-    `Cache '${cache}' keeps tenants apart (scope: 'tenant') and was called without one. ` +
-      "Pass { tenant } with the call, give the request's context a tenant, or choose scope: 'shared'.",
-    { details: { cache } },
-  );
+function checkFunction(cache: string, name: string, value: unknown): void {
+  if (typeof value !== 'function') throw badOption(`Cache '${cache}'`, name, 'a function', value);
 }

@@ -3,31 +3,65 @@ import type { Duration } from '../kernel/index.js';
 /** Where a value came from: this process' memory, the store, somebody else's computation under way, or a new one. */
 export type CacheLevel = 'memory' | 'store' | 'shared' | 'computed';
 
-export interface CacheCall {
+/**
+ * Why a value past its ttl was served: it is being refreshed in the background, its computation failed (or failed a moment
+ * ago and is not tried again yet), or its computation takes longer than `softTimeout`.
+ */
+export type Staleness = 'revalidating' | 'failed' | 'slow';
+
+/** Whose entry a call means. */
+export interface TenantCall {
   /** Default: the tenant of the running CallContext. */
   readonly tenant?: string;
+}
+
+export interface ReadCall extends TenantCall {
   /** Detaches this caller; the work goes on while others wait for it. The CallContext's signal counts as well. */
   readonly signal?: AbortSignal;
-  /** For what this call computes, instead of the cache's ttl; 0 keeps nothing. */
-  readonly ttl?: Duration;
 }
+
+export interface WriteCall extends TenantCall {
+  /** How long what this call keeps is fresh, instead of the cache's ttl; 0 keeps nothing. */
+  readonly ttl?: Duration;
+  /** What `invalidateTags` may name to forget it. The computation may add to them. */
+  readonly tags?: readonly string[];
+}
+
+export interface CacheCall extends ReadCall, WriteCall {}
 
 export interface StreamCall<C> extends CacheCall {
   /** Whether a stream that ended is worth keeping; default: every one is. */
   readonly isComplete?: (chunks: readonly C[]) => boolean;
 }
 
-/** What a computation is given. */
+/** What a computation is given, and what it may decide about its value before it ends. */
 export interface Computation {
-  /** Aborted when the last caller that waits for the value has left. */
+  /** Aborted when the last caller that waits for the value has left, or at the `hardTimeout`. */
   readonly signal: AbortSignal;
+  /**
+   * The entry that is to be replaced, where it is still kept: to ask upstream whether it has changed. Undefined where values
+   * for several keys are computed together.
+   */
+  readonly previous: { readonly value: unknown; readonly ageMs: number } | undefined;
+  /** How long the value is fresh, instead of the call's or the cache's ttl; 0 keeps nothing. */
+  setTtl(ttl: Duration): void;
+  addTags(...tags: readonly string[]): void;
+  /** Those who wait get the value; it is not kept. */
+  doNotStore(): void;
+  /**
+   * The previous value is right as it is: `return notModified()` gives it another ttl. It goes by its tags still.
+   * @throws WarmpathError `WP_NOTHING_PREVIOUS` where there is none
+   */
+  notModified(): never;
 }
 
 export interface CacheResult<V> {
   readonly value: V;
   readonly level: CacheLevel;
-  /** Milliseconds since the value was computed; 0 for one that is new. */
+  /** Milliseconds since the value was computed, or last found not modified; 0 for one that is new. */
   readonly ageMs: number;
+  /** False for a value within its ttl. */
+  readonly stale: false | Staleness;
 }
 
 export interface CachedStream<C> {
@@ -37,11 +71,38 @@ export interface CachedStream<C> {
   readonly chunks: AsyncIterable<C>;
 }
 
+/** What became of an invalidation. In this process it always holds from the call on. */
+export interface Invalidated {
+  /**
+   * The store could not be told yet. It will be, as soon as it answers; until then this process takes nothing from it that
+   * the invalidation covers, while other processes on the same store may.
+   */
+  readonly deferred: boolean;
+}
+
+export interface WrapOptions<Args extends readonly unknown[]> extends Omit<WriteCall, 'tags'> {
+  /** Part of every key. Default: the name of the function, which must have one. */
+  readonly name?: string;
+  /** What tells calls apart, as data. Default: all arguments. */
+  readonly key?: (...args: Args) => unknown;
+  readonly tags?: readonly string[] | ((...args: Args) => readonly string[]);
+}
+
+/** A function that answers from the cache. */
+export interface Wrapped<Args extends readonly unknown[], V> {
+  (...args: Args): Promise<V>;
+  /** The cache's key for these arguments. */
+  key(...args: Args): unknown;
+  peek(...args: Args): V | undefined;
+  /** Forgets what was kept for these arguments. */
+  invalidate(...args: Args): Promise<Invalidated>;
+  /** Asks anew for these arguments, keeping what is there to stand in for a failure. */
+  expire(...args: Args): Promise<Invalidated>;
+}
+
 /**
- * Values by key, computed at most once at a time. A key is any data (see `canonicalKey`). Values are data too: each caller
- * gets a structured clone of its own, so that changing it changes nobody else's, and class instances come back as plain
- * objects, at the first call as at every later one. What has no clone (a function, an open handle) is handed to those who
- * wait for it as it is and not kept.
+ * Values by key, computed at most once at a time. A key is any data (see `canonicalKey`). Values are data too and isolated:
+ * what one caller does to its value reaches no other (see `isolation` for how, and for what each way costs).
  */
 export interface Cache {
   readonly name: string;
@@ -52,28 +113,62 @@ export interface Cache {
    * @throws WarmpathError `WP_BAD_KEY`, `WP_TENANT_REQUIRED`; the computation's error; the reason of the caller's signal
    */
   getOrSet<V>(key: unknown, compute: (computation: Computation) => V | Promise<V>, call?: CacheCall): Promise<V>;
-  /** `getOrSet`, saying where the value came from and how old it is. */
+  /** `getOrSet`, saying where the value came from, how old it is, and whether it is stale. */
   resolve<V>(
     key: unknown,
     compute: (computation: Computation) => V | Promise<V>,
     call?: CacheCall,
   ): Promise<CacheResult<V>>;
-  /** What memory holds, without waiting, asking the store or computing; undefined when it holds nothing. */
-  peek<V>(key: unknown, call?: CacheCall): V | undefined;
+  /** What memory holds and is fresh, without waiting, asking the store or computing; undefined when it holds nothing. */
+  peek<V>(key: unknown, call?: TenantCall): V | undefined;
+  /** What is kept and fresh, in memory or in the store; undefined when nothing is, or the store does not answer in time. */
+  get<V>(key: unknown, call?: ReadCall): Promise<CacheResult<V> | undefined>;
+  /** `get` for many keys, in their order: one round trip to the store for all that memory does not hold. */
+  getMany<V>(keys: readonly unknown[], call?: ReadCall): Promise<(CacheResult<V> | undefined)[]>;
+  /**
+   * `getOrSet` for many keys, in their order: one round trip to the store, then one computation for all keys that neither
+   * tier holds and nobody computes already. What it decides (ttl, tags, not to store) holds for all of them.
+   * @throws WarmpathError `WP_BATCH_MISMATCH` when there is not one value for each missing key
+   */
+  getOrSetMany<K, V>(
+    keys: readonly K[],
+    compute: (missing: readonly K[], computation: Computation) => readonly V[] | Promise<readonly V[]>,
+    call?: CacheCall,
+  ): Promise<V[]>;
+  /**
+   * Keeps a value that was had in another way. It takes the place of what is there and of what is being computed for its key,
+   * also when it cannot be kept itself, having no copy, no room or no ttl: an old value is not served after a newer one was
+   * set. Why it is not kept is an event; nothing is thrown.
+   */
+  set(key: unknown, value: unknown, call?: WriteCall): Promise<void>;
+  /** `set` for many, in one round trip. Of two values for one key the last one counts. */
+  setMany(entries: Iterable<readonly [key: unknown, value: unknown]>, call?: WriteCall): Promise<void>;
   /**
    * A stream as a value: callers who come while it runs get it from its first chunk on, those who come later get the
    * kept one. Only a stream that ended by itself is kept.
    */
   stream<C>(
     key: unknown,
-    produce: (computation: Computation) => AsyncIterable<C>,
+    produce: (computation: Pick<Computation, 'signal'>) => AsyncIterable<C>,
     call?: StreamCall<C>,
   ): Promise<CachedStream<C>>;
+  /** Forgets a value: in memory at once, in the store when it answers. What is being computed for it is not kept either. */
+  delete(key: unknown, call?: TenantCall): Promise<Invalidated>;
+  /** `delete`, but what is there is kept for its `grace`, to stand in when its next computation is slow or fails. */
+  expire(key: unknown, call?: TenantCall): Promise<Invalidated>;
+  /** Forgets every value, of every tenant, that was kept with one of these tags. */
+  invalidateTags(tags: readonly string[]): Promise<Invalidated>;
+  /** Forgets everything, of every tenant. The cost does not depend on how much there is. */
+  clear(): Promise<Invalidated>;
   /**
-   * Forgets a value: in memory at once, in the store when it answers. A computation that is under way is not kept either. A
-   * store that fails or is late keeps its entry up to the ttl, which is an event (`cache.store-failed`).
+   * A function whose answers are cached, with the means to ask for and forget them by its arguments. Its name is part of
+   * the keys, so that two functions of one name share their answers: name them apart, unless that is meant.
+   * @throws WarmpathError `WP_BAD_OPTION` for a function without a name, unless one is given
    */
-  delete(key: unknown, call?: CacheCall): Promise<void>;
-  /** Waits for writes to the store that are under way: at most one store deadline. */
+  wrap<Args extends readonly unknown[], V>(
+    fn: (...args: Args) => V | Promise<V>,
+    options?: WrapOptions<Args>,
+  ): Wrapped<Args, V>;
+  /** Ends refreshes in the background, for good, and waits for writes to the store: at most one store deadline. */
   close(): Promise<void>;
 }

@@ -1,37 +1,119 @@
 import { untilAborted } from '../kernel/index.js';
+import type { CacheLevel, Staleness } from './contract.js';
+import type { Entry } from './entry.js';
+import type { Place } from './place.js';
 
-export type Voided = 'invalidated' | 'abandoned';
+/** What came of a flight. */
+export interface Landed {
+  readonly entry: Entry;
+  readonly level: Exclude<CacheLevel, 'shared'>;
+  readonly stale: false | Staleness;
+}
+
+/** A kept value for when there is no new one. */
+export interface StandIn {
+  readonly entry: Entry;
+  readonly level: 'memory' | 'store';
+}
+
+export interface FlightOwner {
+  /** It has come to its end: newcomers begin anew. */
+  onOver(flight: Flight): void;
+  /** Nobody needs it any more: so do they, and it may be cut short. */
+  onAbandoned(flight: Flight, reason: unknown): void;
+}
 
 /**
- * One computation that any number of callers wait for. A caller's signal detaches that caller alone; when the last one
- * has left, the computation's own signal is aborted.
+ * One value on its way, and any number of callers who wait for it. A caller's signal detaches that caller alone; when the
+ * last one has left, nobody needs it any more, unless it is under way for its own sake.
  */
-export class Flight<T> {
-  /** Why the outcome is not kept: its key was invalidated meanwhile, or the last caller left. Those who wait get it still. */
-  voided: Voided | undefined;
-  readonly #controller = new AbortController();
-  readonly #outcome: Promise<T>;
-  readonly #onOver: () => void;
+export class Flight {
+  readonly place: Place;
+  /** The sequence of invalidations when it began: what was invalidated since then rules its outcome. */
+  readonly began: number;
+  /** The tags that its callers know beforehand; the computation may name more. */
+  readonly tags: readonly string[];
+  /** What stands in when the computation is slow or fails. */
+  previous: StandIn | undefined;
+  /** Its key was deleted, expired or set meanwhile. Those who wait get the outcome still; it is not kept. */
+  isVoid = false;
+  /** It goes on without callers: a refresh, or one whose callers were given a stale value meanwhile. */
+  isBackground: boolean;
+  /** It has taken longer than a caller with something to stand in waits. */
+  isSlow = false;
+  /** The last caller has left before it landed, or the cache was closed. */
+  isAbandoned = false;
+  #isOver = false;
   #waiting = 0;
+  #landing = newLanding();
+  readonly #owner: FlightOwner;
 
-  /** @param onOver the flight has landed, or the last caller left before it did: newcomers need one of their own */
-  constructor(compute: (signal: AbortSignal, isVoid: () => Voided | undefined) => Promise<T>, onOver: () => void) {
-    this.#onOver = onOver;
-    this.#outcome = compute(this.#controller.signal, () => this.voided);
-    this.#outcome.then(onOver, onOver); // a failure reaches each caller through join()
+  constructor(place: Place, state: Pick<Flight, 'began' | 'tags' | 'previous' | 'isBackground'>, owner: FlightOwner) {
+    this.place = place;
+    this.began = state.began;
+    this.tags = state.tags;
+    this.previous = state.previous;
+    this.isBackground = state.isBackground;
+    this.#owner = owner;
   }
 
-  async join(signal: AbortSignal | undefined): Promise<T> {
+  /** Whether it has come to its end. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Whether nobody waits for it. */
+  get isUnattended(): boolean {
+    return this.#waiting === 0;
+  }
+
+  async join(signal: AbortSignal | undefined): Promise<Landed> {
     this.#waiting++;
     try {
-      return await untilAborted(this.#outcome, signal);
+      return await untilAborted(this.#landing.promise, signal);
     } finally {
       this.#waiting--;
-      if (this.#waiting === 0 && signal?.aborted) {
-        this.voided ??= 'abandoned'; // it may land yet, cut short by its signal, after its key was invalidated
-        this.#onOver();
-        this.#controller.abort(signal.reason);
-      }
+      if (this.#waiting === 0 && signal?.aborted) this.abandon(signal.reason);
     }
   }
+
+  /** Nobody waits any more; a flight for its own sake, or one that is over, is not touched by that. */
+  abandon(reason: unknown): void {
+    if (!this.isBackground) this.giveUp(reason);
+  }
+
+  /** It is not needed any more, whatever it was for. */
+  giveUp(reason: unknown): void {
+    if (this.#isOver || this.isAbandoned) return;
+    this.isAbandoned = true;
+    this.#owner.onAbandoned(this, reason);
+  }
+
+  /** Those who wait get something else now; the flight goes on for its own sake, and for those who come later. */
+  relieve(landed: Landed): void {
+    this.isBackground = true;
+    this.#landing.resolve(landed);
+    this.#landing = newLanding();
+  }
+
+  land(landed: Landed): void {
+    this.#end();
+    this.#landing.resolve(landed);
+  }
+
+  fail(error: unknown): void {
+    this.#end();
+    this.#landing.reject(error);
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#owner.onOver(this);
+  }
+}
+
+function newLanding(): PromiseWithResolvers<Landed> {
+  const landing = Promise.withResolvers<Landed>();
+  landing.promise.catch(() => {}); // a failure reaches each caller through join(); there may be none
+  return landing;
 }

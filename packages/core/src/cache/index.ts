@@ -6,9 +6,28 @@ export type {
   CacheLevel,
   CacheResult,
   Computation,
+  Invalidated,
+  ReadCall,
+  Staleness,
   StreamCall,
+  TenantCall,
+  WrapOptions,
+  Wrapped,
+  WriteCall,
 } from './contract.js';
-export type { CacheEvent } from './events.js';
+export type { CacheEvent, UnstoredReason } from './events.js';
+export type { Isolation } from './isolation.js';
 export { type CacheOptions, cacheRules } from './options.js';
-export type { CacheStore, StoredEntry } from './store.js';
-export { type KeyvLike, keyvStore } from './stores/keyv.js';
+export type { StandardSchema } from './schema.js';
+export type {
+  CacheStore,
+  Fence,
+  Invalidation,
+  StoreAnswer,
+  StoredEntry,
+  StoreFeed,
+  StoreInvalidation,
+  StoreRead,
+  StoreWrite,
+} from './store.js';
+export { type KeyvLike, type KeyvStoreOptions, keyvStore } from './stores/keyv.js';

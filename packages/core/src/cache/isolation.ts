@@ -1,21 +1,59 @@
+import { footprint, primitiveBytes } from './footprint.js';
+import { regularCopy } from './regular-copy.js';
+import { StructuralCopy } from './structural-copy.js';
+
 /**
- * A copy that shares nothing with the original, so that what one caller does to its value reaches no other. Primitives
- * cost nothing, an object costs a structured clone.
- * @throws DataCloneError for what has no copy, such as a function
+ * How the values that memory keeps are kept apart from what callers hold. What is kept is data: a copy has the semantics
+ * of structuredClone, so that instances of classes become plain objects, except that views keep just their own bytes, a
+ * Buffer stays a Buffer and shared memory is refused.
+ *
+ * - `'frozen'`: one private copy is made and deeply frozen when a value is kept, and that very object goes to every
+ *   reader, at no cost. A value that holds something that freezing does not protect, such as a Map, a Date, a typed array
+ *   or a Buffer, is copied for each reader instead.
+ * - `'copy'`: every reader gets a copy of its own, which it may change.
+ * - `'shared'`: the value itself is kept and handed out, functions and instances of classes as they are. Nothing protects it.
  */
-export function isolated<V>(value: V): V {
-  // A structured clone of a Buffer is no Buffer, and holds the whole pool that it was cut from.
-  if (Buffer.isBuffer(value)) return Buffer.from(value) as V & Buffer;
-  return typeof value === 'object' || typeof value === 'function' || typeof value === 'symbol'
-    ? structuredClone(value)
-    : value;
+export type Isolation = 'frozen' | 'copy' | 'shared';
+
+export interface Kept {
+  readonly value: unknown;
+  /** Estimated bytes on the heap; see `footprint` for what they leave out. */
+  readonly bytes: number;
+  /** Whether the value itself may be handed out; otherwise each reader gets `copyOf(value)`. */
+  readonly isShareable: boolean;
 }
 
-/** A copy to keep, or undefined when the value has none: it can be handed out, but not kept. */
-export function keepable(value: unknown): { readonly copy: unknown } | undefined {
+/** All objects of kept values in which an object occurs twice, or a list has more than items: to be copied with care. */
+const irregular = new WeakSet<object>();
+
+/**
+ * What memory may hold of a value, whatever happens to the value itself from now on.
+ * @returns undefined for what has no copy where the mode needs one: functions, symbols, proxies, handles, shared memory,
+ *   more than 1,000 levels of nesting, getters that throw
+ * Cost: 1.1 µs for a 250-byte object, 2.2 µs when frozen; nothing in comparison for text, however long.
+ */
+export function keep(value: unknown, mode: Isolation): Kept | undefined {
+  if (mode === 'shared') return { value, bytes: footprint(value), isShareable: true };
+  if (typeof value === 'function' || typeof value === 'symbol') return undefined;
+  if (typeof value !== 'object' || value === null) return { value, bytes: primitiveBytes(value), isShareable: true };
   try {
-    return { copy: isolated(value) };
+    const copy = new StructuralCopy();
+    const kept = copy.of(value);
+    if (!copy.isRegular) for (const object of copy.objects) irregular.add(object);
+    const isShareable = mode === 'frozen' && copy.isFreezable;
+    if (isShareable) copy.freeze();
+    return { value: kept, bytes: copy.bytes, isShareable };
   } catch {
     return undefined;
   }
+}
+
+/**
+ * A copy of one's own of what `keep` kept, or of a part of it. Cost: 0.2 µs for a 250-byte object (structuredClone: 2.5 µs).
+ * @throws DataCloneError for what `keep` would not have kept
+ */
+export function copyOf<V>(value: V): V {
+  if (typeof value !== 'object' || value === null) return value;
+  const copy = irregular.has(value) ? undefined : regularCopy(value);
+  return (copy ?? new StructuralCopy().of(value)) as V;
 }

@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { abortReason, type Clock, deadlineError, untilAborted, WarmpathError } from '../kernel/index.js';
-import type { Voided } from './flight.js';
-import { keepable } from './isolation.js';
+import { copyOf, type Isolation, keep } from './isolation.js';
 
 /** How long a reader may leave its stream alone before it counts as gone, and the source with it if it was the last. */
 const longestIdleMs = 5 * 60_000;
@@ -9,7 +8,16 @@ const longestIdleMs = 5 * 60_000;
 /** The longest stream that is shared, in chunks; past it the stream fails for its readers rather than fill the memory. */
 const mostChunks = 100_000;
 
-interface StreamOwner<C> {
+/** What the log has of one chunk, and whether readers may have that very object. */
+interface Chunk<C> {
+  readonly value: C;
+  readonly isShareable: boolean;
+}
+
+/** Why a stream is not kept: its key was invalidated meanwhile, or the last reader left. */
+export type Voided = 'invalidated' | 'abandoned';
+
+export interface StreamOwner<C> {
   /** The source ended by itself: here are all its chunks. */
   onEnd(chunks: readonly C[]): void;
   onFail(error: unknown): void;
@@ -27,10 +35,11 @@ interface StreamOwner<C> {
 export class SharedStream<C> {
   /** Why it is not kept: its key was invalidated meanwhile, or the last reader left. Readers get the whole of it. */
   voided: Voided | undefined;
-  readonly #log: C[] = [];
+  readonly #log: Chunk<C>[] = [];
   readonly #source: AsyncIterator<C>;
   readonly #owner: StreamOwner<C>;
   readonly #clock: Clock;
+  readonly #isolation: Isolation;
   // A generator runs in the context of whoever asks for its next chunk; this one stays in the context it was begun in.
   readonly #inContext = AsyncLocalStorage.snapshot();
   #state: 'open' | 'ended' | 'failed' = 'open';
@@ -38,10 +47,15 @@ export class SharedStream<C> {
   #pull: Promise<void> | undefined;
   #readers = 0;
 
-  constructor(source: AsyncIterable<C>, owner: StreamOwner<C>, clock: Clock) {
+  constructor(
+    source: AsyncIterable<C>,
+    owner: StreamOwner<C>,
+    { clock, isolation }: { readonly clock: Clock; readonly isolation: Isolation },
+  ) {
     this.#source = source[Symbol.asyncIterator]();
     this.#owner = owner;
     this.#clock = clock;
+    this.#isolation = isolation;
   }
 
   /**
@@ -84,7 +98,11 @@ export class SharedStream<C> {
         if (signal?.aborted) throw abortReason(signal);
         askedAt = this.#clock.now();
         while (present) {
-          if (position < this.#log.length) return { done: false, value: ownCopy(this.#log[position++] as C) };
+          const chunk = this.#log[position];
+          if (chunk) {
+            position++;
+            return { done: false, value: chunk.isShareable ? chunk.value : copyOf(chunk.value) };
+          }
           if (this.#state === 'open') {
             this.#pull ??= this.#pullOne();
             isWaiting = true;
@@ -112,13 +130,22 @@ export class SharedStream<C> {
     };
   }
 
+  /**
+   * The log has a chunk of its own, since a source may use one object over and over, and readers are isolated from each
+   * other. What has no copy is handed to all of them as it is.
+   */
+  #chunkOf(value: C): Chunk<C> {
+    const kept = keep(value, this.#isolation);
+    return kept ? { value: kept.value as C, isShareable: kept.isShareable } : { value, isShareable: true };
+  }
+
   /** Never rejects: a failure becomes the state that every reader sees. */
   async #pullOne(): Promise<void> {
     try {
       const { done, value } = await this.#inContext(() => this.#source.next());
       if (this.#state !== 'open') return;
       if (done) this.#end();
-      else if (this.#log.push(ownCopy(value)) > mostChunks) {
+      else if (this.#log.push(this.#chunkOf(value)) > mostChunks) {
         const error = tooLong();
         this.#fail(error);
         this.#stopSource(error);
@@ -132,7 +159,7 @@ export class SharedStream<C> {
 
   #end(): void {
     this.#state = 'ended';
-    this.#owner.onEnd(this.#log);
+    this.#owner.onEnd(this.#log.map(({ value }) => value));
   }
 
   #fail(error: unknown): void {
@@ -157,15 +184,6 @@ export class SharedStream<C> {
     // Closing a source that is in the middle of a chunk may fail in its own clean-up; nobody is left to be told.
     this.#inContext(() => this.#source.return?.())?.then(undefined, () => {});
   }
-}
-
-/**
- * The log and each reader have chunks of their own: changing one changes neither another reader's nor what is kept, and a
- * source may use one object over and over.
- */
-function ownCopy<C>(chunk: C): C {
-  const kept = keepable(chunk);
-  return kept ? (kept.copy as C) : chunk;
 }
 
 function tooLong(): WarmpathError {

@@ -1,99 +1,279 @@
-import type { CacheLevel } from './contract.js';
-import type { CacheEvent } from './events.js';
-import type { Voided } from './flight.js';
-import { keepable } from './isolation.js';
-import { type MemoryEntry, MemoryTier } from './memory-tier.js';
+import { coarseNow } from '../kernel/index.js';
+import { type Entry, type Lifetime, newEntry } from './entry.js';
+import type { UnstoredReason } from './events.js';
+import { Invalidations } from './invalidations.js';
+import { copyOf, keep } from './isolation.js';
+import { type MemoryEntry, MemoryTier } from './memory/memory-tier.js';
 import type { ResolvedCacheOptions } from './options.js';
-import { StoreGuard } from './store-guard.js';
+import { type Place, placeOf } from './place.js';
+import type { Reports } from './reports.js';
+import type { Fence, Invalidation } from './store.js';
+import { type Stored, StoreTier } from './store-tier.js';
 
-type UnstoredReason = Extract<CacheEvent, { type: 'cache.unstored' }>['reason'];
+/** When something began: the sequence of invalidations then, and what the store knew of them. */
+export interface Beginning {
+  readonly sequence: number;
+  /** Undefined when the store did not say: what began then cannot be fenced there, and is not written. */
+  readonly fence: { readonly of: Fence } | undefined;
+}
 
-/** Memory before the store: what they hold, what is put into them, and one event for each of it. */
+export interface Found extends Beginning {
+  /** In the order of the places. */
+  readonly entries: readonly (Entry | undefined)[];
+}
+
+export interface NewValue {
+  readonly place: Place;
+  readonly value: unknown;
+  readonly lifetime: Lifetime;
+}
+
+/** What became of a new value. */
+interface Made {
+  readonly place: Place;
+  readonly entry: Entry;
+  /** Whether the store is told of it. */
+  readonly isWritten: boolean;
+}
+
+/** What one reader gets of an entry. */
+export function servedValue(entry: Pick<Entry, 'value' | 'isShareable'>): unknown {
+  return entry.isShareable ? entry.value : copyOf(entry.value);
+}
+
+/** Memory before the store: what they hold, what is put into them, and what is no longer right in either. */
 export class Tiers {
   readonly #options: ResolvedCacheOptions;
+  readonly #reports: Reports;
   readonly #memory: MemoryTier;
-  readonly #store: StoreGuard;
+  readonly #store: StoreTier | undefined;
+  readonly #hasFeed: boolean;
+  readonly #invalidations = new Invalidations();
+  readonly #onForeignClear: () => void;
+  /** The time of hits: see `coarseNow` for how far behind it can be. */
+  readonly #now: () => number;
 
-  constructor(options: ResolvedCacheOptions) {
+  /** @param onForeignClear another process has cleared the cache, or may have */
+  constructor(options: ResolvedCacheOptions, reports: Reports, onForeignClear: () => void) {
     this.#options = options;
-    this.#memory = new MemoryTier(options.maxEntries, options.clock);
-    this.#store = new StoreGuard(options);
+    this.#reports = reports;
+    this.#onForeignClear = onForeignClear;
+    this.#now = coarseNow(options.clock);
+    this.#memory = new MemoryTier({
+      maxEntries: options.maxEntries,
+      maxBytes: options.maxBytes,
+      maxBytesPerTenant: options.maxBytesPerTenant,
+      eviction: options.eviction,
+      onEvict: (entry, reason) => {
+        if (reports.isHeard) reports.evicted(placeOf(entry.tenant, entry.key), reason, entry.bytes);
+      },
+    });
+    this.#store = options.store && new StoreTier(options, options.store, reports);
+    this.#hasFeed = this.#store?.hasFeed ?? false;
   }
 
-  /** What memory holds. */
-  peek(id: string): MemoryEntry | undefined {
-    const entry = this.#memory.get(id);
-    if (entry) this.hit(id, 'memory', this.age(entry), entry.computeMs);
+  get hasStore(): boolean {
+    return this.#store !== undefined;
+  }
+
+  /** The present of invalidations: what begins now is ruled by those that come. */
+  get sequence(): number {
+    return this.#invalidations.sequence;
+  }
+
+  /** What memory holds and is fresh; counts as use. This is the way of every hit. */
+  hit(tenant: string | undefined, text: string): MemoryEntry | undefined {
+    if (this.#hasFeed) this.catchUp();
+    const entry = this.#memory.get(tenant, text);
+    if (entry === undefined || this.#now() >= entry.freshUntil) return undefined;
+    if (entry.fence !== this.#invalidations.sequence && !this.#isRight(entry)) return undefined;
+    this.#memory.use(entry);
     return entry;
   }
 
-  /** What the store holds, promoted to memory unless the key was invalidated while the store was asked. */
-  async fetch(id: string, isVoid: () => Voided | undefined): Promise<MemoryEntry | undefined> {
-    if (!this.#options.store) return undefined;
-    const stored = await this.#store.get(id);
-    if (!stored || isVoid()) return undefined;
-    const now = this.#options.clock.now();
-    const wall = this.#options.clock.wall();
-    const entry = {
-      value: stored.value,
-      storedAt: now - Math.max(0, wall - stored.storedAt),
-      // Never longer than it was to live at first: wall clocks step back, and those of two machines differ.
-      expiresAt: now + Math.min(stored.expiresAt - wall, stored.expiresAt - stored.storedAt),
-      computeMs: stored.computeMs,
-    };
-    this.#memory.set(id, entry);
-    this.hit(id, 'store', this.age(entry), entry.computeMs);
-    return entry;
+  /** What memory holds, be it fresh or kept to stand in. */
+  kept(place: Place): MemoryEntry | undefined {
+    const entry = this.#memory.get(place.tenant, place.text);
+    if (entry === undefined || !this.#isRight(entry)) return undefined;
+    if (this.#options.clock.now() < Math.max(entry.freshUntil, entry.keptUntil)) return entry;
+    this.#memory.remove(entry);
+    return undefined;
   }
 
-  /** A computation begins. @returns when, for `keep` and `failed` */
-  miss(id: string): number {
-    this.#options.onEvent?.({ type: 'cache.miss', cache: this.#options.name, key: id });
-    return this.#options.clock.now();
+  /** What the store holds, promoted to memory, without what was invalidated while it was asked. */
+  async read(places: readonly Place[], tags: readonly string[]): Promise<Found> {
+    const { sequence } = this.#invalidations;
+    const answer = await this.#store?.read(places, tags);
+    if (!answer) return { sequence, fence: undefined, entries: places.map(() => undefined) };
+    const entries = places.map((place, index) => {
+      const stored = answer.stored[index];
+      return stored && this.#adopt(place, stored, sequence);
+    });
+    return { sequence, fence: { of: answer.fence }, entries };
   }
 
-  /** Keeps a copy in both tiers and returns it, or the value itself where it may not or cannot be kept. */
-  keep(id: string, ttlMs: number, value: unknown, began: number, voided: Voided | undefined): unknown {
-    const { clock, name, onEvent } = this.#options;
-    const now = clock.now();
-    const computeMs = now - began;
-    onEvent?.({ type: 'cache.computed', cache: name, key: id, ms: computeMs });
-    const kept = keepable(value);
-    if (voided || !kept) {
-      this.unstored(id, voided ?? 'not-cloneable');
-      return kept ? kept.copy : value;
+  /** Keeps values where they can be, and says so where they cannot. @returns what is handed out, in their order */
+  keep(values: readonly NewValue[], beginning: Beginning): Entry[] {
+    return this.#keep(values, beginning).map(({ entry }) => entry);
+  }
+
+  /**
+   * Keeps values that are right whatever was there before: that leaves the memory and the store in any case, also where
+   * its successor has no copy, is too large or lives for no time.
+   */
+  async replace(values: readonly NewValue[]): Promise<void> {
+    for (const { place } of values) {
+      this.#memory.delete(place.tenant, place.text);
+      if (this.#store) this.#invalidations.add([place.id]);
     }
-    this.#memory.set(id, { value: kept.copy, storedAt: now, expiresAt: now + ttlMs, computeMs });
-    const wall = clock.wall();
-    this.#store.set(id, { value: kept.copy, storedAt: wall, expiresAt: wall + ttlMs, computeMs });
-    return kept.copy;
+    const wanted = values.filter(({ lifetime }) => lifetime.freshMs > 0);
+    const kept = this.#keep(wanted, { sequence: this.sequence, fence: { of: undefined } });
+    const written = new Set(kept.filter(({ isWritten }) => isWritten).map(({ place }) => place));
+    for (const { place, lifetime } of values) if (lifetime.freshMs === 0) this.unstored(place, 'not-wanted');
+    const gone = values.filter(({ place }) => !written.has(place)).map(({ place }) => place.id);
+    if (this.#store && gone.length > 0) await this.#store.invalidate({ type: 'delete', keys: gone });
   }
 
-  /** Forgets in memory at once; resolves when the store has answered. */
-  async delete(id: string): Promise<void> {
-    this.#memory.delete(id);
-    await this.#store.delete(id);
+  /** What those who wait get of a value that is not kept: they are isolated from each other all the same. */
+  handOut({ place, value, lifetime }: NewValue, reason: UnstoredReason): Entry {
+    this.unstored(place, reason);
+    return newEntry(keep(value, this.#options.isolation), value, this.#options.clock.now(), lifetime);
+  }
+
+  unstored(place: Place, reason: UnstoredReason): void {
+    this.#reports.unstored(place, reason);
+    this.#reports.audit('write', place, 'refused');
+  }
+
+  /** Whether nothing that rules a value was invalidated since it began. */
+  isUntouched(place: Place, tags: readonly string[], since: number): boolean {
+    if (this.#store && this.#invalidations.hasTouched([place.id], since)) return false;
+    return !this.#invalidations.hasTouched(tags, since);
+  }
+
+  /** @param places those of one key. @returns whether it is deferred */
+  delete(places: readonly Place[]): Promise<boolean> {
+    for (const { tenant, text } of places) this.#memory.delete(tenant, text);
+    return this.#invalidate('delete', places);
+  }
+
+  /** `delete`, but what may stand in is kept. */
+  expire(places: readonly Place[]): Promise<boolean> {
+    const standIns = places.flatMap((place) => this.kept(place) ?? []);
+    const deferred = this.#invalidate('expire', places);
+    for (const entry of standIns) {
+      entry.freshUntil = Number.NEGATIVE_INFINITY;
+      entry.fence = this.sequence; // it is known to have been expired, and stays
+    }
+    return deferred;
+  }
+
+  invalidateTags(tags: readonly string[]): Promise<boolean> {
+    this.#invalidations.add(tags);
+    return this.#tell({ type: 'tags', tags }, tags.length);
+  }
+
+  clear(): Promise<boolean> {
+    this.#forgetAll();
+    return this.#tell({ type: 'clear' }, 1);
+  }
+
+  /** What others have invalidated since this was last asked holds from here on. */
+  catchUp(): void {
+    const news = this.#store?.poll();
+    if (news === undefined) return;
+    for (const each of news === 'gap' ? (['gap'] as const) : news) {
+      if (each === 'gap' || each.type === 'clear') {
+        this.#forgetAll();
+        this.#onForeignClear();
+        this.#reports.invalidated(each === 'gap' ? 'gap' : 'clear', 1, { foreign: true, deferred: false });
+        continue;
+      }
+      const names = each.type === 'tags' ? each.tags : each.keys;
+      this.#invalidations.add(names);
+      this.#reports.invalidated(each.type, names.length, { foreign: true, deferred: false });
+    }
   }
 
   /** Resolves when no write to the store is waited for any more. */
-  settled(): Promise<void> {
-    return this.#store.settled();
+  async close(): Promise<void> {
+    await this.#store?.close();
   }
 
-  age(entry: MemoryEntry): number {
-    return this.#options.clock.now() - entry.storedAt;
+  async #invalidate(type: 'delete' | 'expire', places: readonly Place[]): Promise<boolean> {
+    if (!this.#store) return this.#tell(undefined, 1, type);
+    const keys = places.map(({ id }) => id);
+    this.#invalidations.add(keys);
+    return this.#tell({ type, keys }, 1);
   }
 
-  hit(id: string, level: Exclude<CacheLevel, 'computed'>, ageMs: number, savedMs: number): void {
-    this.#options.onEvent?.({ type: 'cache.hit', cache: this.#options.name, key: id, level, ageMs, savedMs });
+  async #tell(invalidation: Invalidation | undefined, count: number, type = invalidation?.type): Promise<boolean> {
+    const deferred = invalidation !== undefined && ((await this.#store?.invalidate(invalidation)) ?? false);
+    if (type) this.#reports.invalidated(type, count, { foreign: false, deferred });
+    return deferred;
   }
 
-  failed(id: string, began: number, error: unknown): void {
-    const { clock, name, onEvent } = this.#options;
-    onEvent?.({ type: 'cache.failed', cache: name, key: id, ms: clock.now() - began, error });
+  #forgetAll(): void {
+    this.#memory.clear();
+    this.#invalidations.addAll();
   }
 
-  unstored(id: string, reason: UnstoredReason): void {
-    this.#options.onEvent?.({ type: 'cache.unstored', cache: this.#options.name, key: id, reason });
+  /** Whether nothing that rules an entry was invalidated since it was last found right. One that is not is dropped. */
+  #isRight(entry: MemoryEntry): boolean {
+    const { sequence } = this.#invalidations;
+    if (entry.fence === sequence) return true;
+    const isTouched =
+      (entry.tags !== undefined && this.#invalidations.hasTouched(entry.tags, entry.fence)) ||
+      (entry.id !== undefined && this.#invalidations.hasTouched([entry.id], entry.fence));
+    if (isTouched) this.#memory.remove(entry);
+    else entry.fence = sequence;
+    return !isTouched;
+  }
+
+  #adopt(place: Place, stored: Stored, since: number): Entry | undefined {
+    const kept = keep(stored.value, this.#options.isolation);
+    if (!kept || !this.isUntouched(place, stored.tags, since)) return undefined;
+    const entry: Entry = {
+      value: kept.value,
+      isShareable: kept.isShareable,
+      storedAt: stored.storedAt,
+      freshUntil: stored.freshUntil,
+      keptUntil: stored.keptUntil,
+      computeMs: stored.computeMs,
+      tags: stored.tags.length > 0 ? stored.tags : undefined,
+    };
+    // Computed here meanwhile, or the same: then it is known here as well whether its computation has failed.
+    const known = this.kept(place);
+    if (known) {
+      const aheadMs = known.storedAt - entry.storedAt; // memory keeps whole milliseconds
+      if (aheadMs > 1 || (aheadMs >= -1 && known.freshUntil + 1 >= entry.freshUntil)) return known;
+    }
+    return this.#remember(place, entry, kept.bytes, since) ?? entry;
+  }
+
+  #keep(values: readonly NewValue[], { sequence, fence }: Beginning): Made[] {
+    const { isolation, clock } = this.#options;
+    const made = values.map(({ place, value, lifetime }) => {
+      const kept = keep(value, isolation);
+      const entry = newEntry(kept, value, clock.now(), lifetime);
+      const inMemory = kept && this.#remember(place, entry, kept.bytes, sequence);
+      return { place, entry: inMemory ?? entry, isData: kept !== undefined, isInMemory: inMemory !== undefined };
+    });
+    const data = made.filter(({ isData }) => isData);
+    const areWritten = fence ? this.#store?.write(data, fence.of) : undefined;
+    const written = new Set(data.filter((_, index) => areWritten?.[index]));
+    return made.map((each) => {
+      const { place, entry, isData, isInMemory } = each;
+      const isWritten = written.has(each);
+      if (isInMemory || isWritten) this.#reports.audit('write', place, 'kept');
+      else this.unstored(place, isData ? 'too-large' : 'not-cloneable');
+      return { place, entry, isWritten };
+    });
+  }
+
+  #remember(place: Place, entry: Entry, valueBytes: number, fence: number): MemoryEntry | undefined {
+    // Others name entries by their ids; only then is one worth its bytes.
+    const id = this.#hasFeed ? place.id : undefined;
+    return this.#memory.set(place.tenant, place.text, { ...entry, valueBytes, fence, id });
   }
 }

@@ -143,6 +143,24 @@ describe('each rule says what it wants and what came', () => {
       0,
       "a duration above 0 such as '250ms', '30s', '5m', '1h' or '7d', or a number of milliseconds, got 0 (number)",
     ],
+    [
+      'byteSize',
+      rule.byteSize,
+      '64KB',
+      "a size above 0 such as '64kB', '100MB', '2GB', or a number of bytes, got '64KB' (string)",
+    ],
+    [
+      'byteSize',
+      rule.byteSize,
+      '0MB',
+      "a size above 0 such as '64kB', '100MB', '2GB', or a number of bytes, got '0MB' (string)",
+    ],
+    [
+      'byteSize',
+      rule.byteSize,
+      0.5,
+      "a size above 0 such as '64kB', '100MB', '2GB', or a number of bytes, got 0.5 (number)",
+    ],
     ['integer', rule.integer(1, 9), 1.5, 'a whole number from 1 to 9, got 1.5 (number)'],
     ['integer', rule.integer(0), -0.5, 'a whole number from 0 up, got -0.5 (number)'],
     ['integer', rule.integer(0), 2 ** 53, 'a whole number from 0 up, got 9007199254740992 (number)'],
@@ -211,6 +229,10 @@ describe('each rule says what it wants and what came', () => {
         },
       ),
     );
+  });
+
+  it('lets sizes through as text and as bytes', () => {
+    for (const size of ['64kB', '1.5MB', '2GB', 1, 4_096]) expect(rule.byteSize.allows(size)).toBe(true);
   });
 
   it('knows a clock, a random source and a listener', () => {

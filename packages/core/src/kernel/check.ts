@@ -1,3 +1,4 @@
+import { parseByteSize } from './bytes.js';
 import { parseDuration } from './duration.js';
 import { WarmpathError } from './errors.js';
 
@@ -77,6 +78,10 @@ export const rule = {
   positiveDuration: {
     text: "a duration above 0 such as '250ms', '30s', '5m', '1h' or '7d', or a number of milliseconds",
     allows: (value: unknown) => (parseDuration(value) ?? 0) > 0,
+  } as Rule,
+  byteSize: {
+    text: "a size above 0 such as '64kB', '100MB', '2GB', or a number of bytes",
+    allows: (value: unknown) => (parseByteSize(value) ?? 0) > 0,
   } as Rule,
   secret: { text: 'a string that is not empty', allows: isText, secret: true } as Rule,
   /** A whole number in [min, max]. */

@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { systemClock } from './index.js';
+import { createFakeClock } from '../testing/index.js';
+import { coarseNow, systemClock } from './index.js';
 
 const dayMs = 86_400_000;
 
@@ -94,5 +96,98 @@ describe('systemClock on the real timers', () => {
       await new Promise<void>((resolve) => systemClock.schedule(delayMs, resolve));
       expect(systemClock.now() - start).toBeGreaterThanOrEqual(delayMs);
     }
+  });
+});
+
+describe('coarseNow of the system clock', () => {
+  beforeEach(() => void vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) }));
+  afterEach(() => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+
+  it('is taken anew when timers have run for a millisecond', () => {
+    const read = coarseNow(systemClock);
+    for (let turn = 0; turn < 5; turn++) {
+      expect(read()).toBe(systemClock.now());
+      vi.advanceTimersByTime(1);
+    }
+    vi.advanceTimersByTime(dayMs);
+    expect(read()).toBe(systemClock.now());
+  });
+
+  it('is behind in a turn that blocks, for 256 reads and no more', () => {
+    const now = vi.spyOn(systemClock, 'now').mockReturnValue(1_000);
+    const read = coarseNow(systemClock);
+    expect(read()).toBe(1_000);
+    now.mockReturnValue(6_000);
+    for (let count = 2; count <= 256; count++) expect(read()).toBe(1_000);
+    expect(read()).toBe(6_000);
+    expect(now).toHaveBeenCalledTimes(2);
+  });
+
+  it('never runs backwards nor ahead, however reads and timers fall', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ reads: fc.nat(600), passedMs: fc.constantFrom(0, 1, 1, 2, 50) }), { maxLength: 20 }),
+        (steps) => {
+          const read = coarseNow(systemClock);
+          let last = Number.NEGATIVE_INFINITY;
+          let inOrder = true;
+          for (const { reads, passedMs } of steps) {
+            for (let count = 0; count < reads; count++) {
+              const reading = read();
+              inOrder &&= reading >= last && reading <= systemClock.now();
+              last = reading;
+            }
+            vi.advanceTimersByTime(passedMs);
+          }
+          expect(inOrder).toBe(true);
+        },
+      ),
+    );
+  });
+
+  it('schedules nothing before the first read and nothing after the last, and never two timers', () => {
+    const read = coarseNow(systemClock);
+    expect(vi.getTimerCount()).toBe(0);
+    for (let count = 0; count < 5_000; count++) read();
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(1);
+    expect(vi.getTimerCount()).toBe(0);
+    vi.advanceTimersByTime(dayMs);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('coarseNow on the real timers', () => {
+  it('keeps no process alive, the first time and every other', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const read = coarseNow(systemClock);
+    for (let round = 0; round < 3; round++) {
+      const before = timers();
+      read();
+      expect(timers()).toBe(before);
+      await new Promise<void>((resolve) => systemClock.schedule(3, resolve));
+      expect(systemClock.now() - read()).toBeLessThan(1);
+    }
+  });
+});
+
+describe('coarseNow of any other clock', () => {
+  it('is exact after every move, and leaves no timer', async () => {
+    const moves = fc.array(fc.oneof(fc.nat(5), fc.double({ min: 0, max: 3, noNaN: true })), { maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(moves, async (steps) => {
+        const clock = createFakeClock();
+        const read = coarseNow(clock);
+        expect(read()).toBe(clock.now());
+        for (const step of steps) {
+          await clock.advance(step);
+          expect(read()).toBe(clock.now());
+        }
+        expect(clock.pending).toBe(0);
+      }),
+    );
   });
 });

@@ -37,3 +37,31 @@ export const systemClock: Clock = {
     return { cancel: () => clearTimeout(handle) };
   },
 };
+
+/** Shared by so many, the 50 ns that a reading of the system's clock takes, and its timer, come to half a nanosecond each. */
+const readsOfOne = 256;
+
+/**
+ * Readings of `clock.now()` at a nanosecond or two, for decisions that may come a moment late, such as whether an entry has
+ * expired. Of the system clock one reading serves a turn of the event loop, as `uv_now` does in libuv: it is taken anew
+ * once timers have run for 1 ms, and after 256 reads. So it is behind by up to 2 ms, or, where a turn blocks, until timers
+ * run again: code that reads, computes for a second and reads again before then does not see the second pass, for at most
+ * 256 reads. It never runs ahead of `now()`, and never backwards. Nothing is scheduled while nobody reads, and nothing
+ * keeps the process alive. Any other clock is read anew each time, since it may move by itself, as those of tests do.
+ */
+export function coarseNow(clock: Clock): () => number {
+  if (clock !== systemClock) return () => clock.now();
+  let reading = 0;
+  let readsLeft = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const forget = (): void => {
+    readsLeft = 0;
+  };
+  const readAnew = (): number => {
+    reading = systemClock.now();
+    readsLeft = readsOfOne - 1;
+    timer = timer?.refresh() ?? setTimeout(forget, 1).unref();
+    return reading;
+  };
+  return () => (readsLeft-- > 0 ? reading : readAnew());
+}

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalKey, digestKey, isWarmpathError } from './index.js';
+import { canonicalKey, compactKey, digestKey, digestText, isWarmpathError } from './index.js';
 
 /** How `model` below tells two values apart: nothing but nested arrays and texts that any eye can compare. */
 type Model = readonly [kind: string, ...parts: (string | Model)[]];
@@ -56,7 +56,7 @@ const sameData = (left: unknown, right: unknown): boolean =>
   JSON.stringify(model(left)) === JSON.stringify(model(right));
 
 /** Few letters, among them all that the encoding is made of, so that unlucky neighbours are likely. */
-const text = fc.oneof(
+const shortText = fc.oneof(
   fc.string({
     unit: fc.constantFrom(
       'a',
@@ -80,6 +80,11 @@ const text = fc.oneof(
   }),
   fc.string({ maxLength: 3 }),
 );
+/** Of lengths at which the form of a text or of its length changes. */
+const longText = fc
+  .tuple(shortText, fc.constantFrom('a', 'é', '–', '\ud800'), fc.constantFrom(47, 48, 49, 127, 128, 129), shortText)
+  .map(([start, filler, length, end]) => start + filler.repeat(length - start.length) + end);
+const text = fc.oneof({ weight: 8, arbitrary: shortText }, { weight: 1, arbitrary: longText });
 const number = fc.oneof(
   fc.constantFrom(0, -0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1, -1),
   fc.double(),
@@ -244,6 +249,95 @@ describe('canonicalKey', () => {
     );
   });
 
+  it('tells texts apart at every length, and takes them by their characters, not by how the engine holds them', () => {
+    const fillers = ['–', 'ā', '\ud800', 'a', '\0', '\x7f', 'é', '\xff'];
+    const lengths = [...Array(300).keys(), 16_383, 16_384, 150_000];
+    const endings = ['', 'b', 'c', '“', '”'];
+    const texts = fillers.flatMap((filler) =>
+      lengths.flatMap((length) => endings.map((ending) => filler.repeat(length) + ending)),
+    );
+    const apart = new Set(texts).size;
+    expect(new Set(texts.map((each) => canonicalKey([each]))).size).toBe(apart);
+    expect(new Set(texts.map((each) => digestKey([each]))).size).toBe(apart);
+    for (const length of [3, 60, 5_000]) {
+      const plain = 'x'.repeat(length);
+      const cut = `–${plain}`.slice(1); // still held in two bytes a character
+      expect(digestKey({ [cut]: cut })).toBe(digestKey({ [plain]: plain }));
+    }
+  });
+
+  it('tells numbers apart at every size', () => {
+    const around = [0, 127, 128, 16_384, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53];
+    const numbers = around.flatMap((each) => [each - 1, each - 0.5, each, each + 0.5, each + 1, -each]);
+    const apart = new Set(numbers.map((each) => model(each)[1])).size;
+    expect(new Set(numbers.map((each) => canonicalKey([each]))).size).toBe(apart);
+    expect(new Set(numbers.map(canonicalKey)).size).toBe(apart);
+    const odd = new Float64Array(BigUint64Array.of(0x7ff8_0000_0000_0001n, 0xfff8_0000_0000_0000n).buffer);
+    expect(new Set([Number.NaN, odd[0], odd[1]].map((each) => canonicalKey([each]))).size).toBe(1);
+  });
+
+  it('writes each thing whole, wherever it falls', () => {
+    const things: unknown[] = [true, 5, 300, 70_000, 2 ** 31 - 1, 0.5, 10n, 'ab', '–', new Date(0), [], [1], { a: '' }];
+    things.push(new Map([[1, 2]]), Uint8Array.of(1, 2), ...['a', 'é', '–'].map((filler) => filler.repeat(130)));
+    const formOf = (each: unknown) => canonicalKey([each]).slice(2);
+    for (const thing of things) {
+      const form = formOf(thing);
+      for (let shift = 0; shift < 16; shift++) {
+        digestKey('x'.repeat(300_000)); // the room of a key so long is given back, so that the next has to grow
+        const count = Math.ceil(9_000 / form.length);
+        const list = ['x'.repeat(shift), ...Array.from({ length: count }, () => thing)];
+        expect(canonicalKey(list).endsWith(formOf('x'.repeat(shift)) + form.repeat(count))).toBe(true);
+      }
+    }
+  });
+
+  it('sorts few names and many', () => {
+    const name = fc.oneof(shortText, fc.string({ maxLength: 2 }), fc.nat(30).map(String));
+    const names = fc.uniqueArray(name, { maxLength: 40, size: 'max' });
+    fc.assert(
+      fc.property(names, (given) => {
+        const record = (order: readonly string[]) => Object.fromEntries(order.map((name) => [name, `is ${name}`]));
+        const key = canonicalKey(record(given));
+        expect(canonicalKey(record(given.toReversed()))).toBe(key);
+        expect(canonicalKey(record(given.toSorted()))).toBe(key);
+      }),
+    );
+  });
+
+  it('is not disturbed by a getter that makes keys, and refuses, within a key', () => {
+    const inner = { deep: [{ b: 'x'.repeat(100_000), a: 2 }] };
+    const plain = { a: 1, inner: canonicalKey(inner), z: [3] };
+    const busy = {
+      a: 1,
+      get inner() {
+        expect(refusal({ list: [Symbol('s')] })).toContain('key.list[0] is the symbol');
+        return canonicalKey(inner);
+      },
+      z: [3],
+    };
+    expect(canonicalKey(busy)).toBe(canonicalKey(plain));
+    expect(digestKey([busy, busy])).toBe(digestKey([plain, plain]));
+    const late = {
+      a: { b: 1 },
+      get c() {
+        return canonicalKey([[inner]]);
+      },
+      d: () => {},
+    };
+    expect(refusal([late])).toContain("key[0].d is the function 'd'");
+  });
+
+  it('is the same after a refusal and after a key of any size', () => {
+    const request = { b: [1, 'two', { three: 3 }], a: 'x'.repeat(60) };
+    const [key, digest] = [canonicalKey(request), digestKey(request)];
+    for (const other of ['', 'y'.repeat(10_000), '–'.repeat(1_000_000)]) {
+      digestKey([other, other]);
+      expect(canonicalKey(request)).toBe(key);
+      expect(refusal([other, { deep: [Symbol('s')] }])).toContain('key[1].deep[0] is the symbol');
+      expect(digestKey(request)).toBe(digest);
+    }
+  });
+
   it('leaves the value as it was', () => {
     const request = Object.freeze({ b: Object.freeze([3, 1, 2]), a: 1 });
     canonicalKey(request);
@@ -370,8 +464,72 @@ describe('digestKey', () => {
   });
 
   it('is the same in every version, for stores outlive processes', () => {
-    expect(digestKey({ model: 'x', messages: [{ role: 'user', content: 'Why?' }], n: 1n })).toMatchInlineSnapshot(
-      `"ZtoPCyUitV0C8UI8uY14lyaO1-0mrhILBgqEWNs0Tns"`,
+    const request = {
+      model: 'llama3.2',
+      seed: 2 ** 40,
+      temperature: 0.2,
+      limits: [1, -1, 300, -0, Number.NaN, null, undefined, true, false, 10n],
+      messages: [
+        { role: 'user', content: 'Why?' },
+        { content: `“Because” ${'x'.repeat(60)}`, role: 'assistant' },
+      ],
+      seen: new Map<unknown, unknown>([
+        [new Date(5), new Set(['b', 'a'])],
+        [/a/g, new URL('https://a.example')],
+      ]),
+      vector: Float32Array.of(1, 2),
+      ...{ holes: new Array(2), thumbnail: new ArrayBuffer(2) },
+    };
+    expect(digestKey(request)).toMatchInlineSnapshot(`"dFuPW0RBfgC-y_h78Rfj_PoyAlNnTn_yywNHTeSYFW8"`);
+  });
+});
+
+describe('digestText', () => {
+  const parts = fc.array(fc.option(text, { nil: undefined }), { maxLength: 4 });
+
+  it('is 43 characters of base64url, the same for the same parts and no others', () => {
+    fc.assert(
+      fc.property(parts, parts, (left, right) => {
+        expect(digestText(...left)).toMatch(/^[A-Za-z0-9_-]{43}$/);
+        expect(digestText(...left) === digestText(...right)).toBe(sameData(left, right));
+      }),
+      { numRuns: 2_000 },
     );
+  });
+
+  it('knows where a part ends, and one that is missing', () => {
+    const alike = [
+      ...[['ab'], ['a', 'b'], ['', 'ab'], ['ab', ''], ['a', '', 'b'], [], [''], [undefined], ['u'], [undefined, '']],
+      ...[['', undefined], ['s\u0001a'], ['\ud800'], ['\ufffd'], ['a'.repeat(48), 'b'], [`${'a'.repeat(48)}b`]],
+    ];
+    expect(new Set(alike.map((each) => digestText(...each))).size).toBe(alike.length);
+  });
+
+  it('is the same in every version', () => {
+    expect(digestText('answers', undefined, canonicalKey({ a: 1 }))).toMatchInlineSnapshot(
+      `"RhfMlHjbfiH98SUDUKZ2IIkCH53XjyRUp4TTq3KH1Dg"`,
+    );
+  });
+});
+
+describe('compactKey', () => {
+  it('is the canonical key as long as that is short enough, else a digest', () => {
+    fc.assert(
+      fc.property(value, fc.integer({ min: 0, max: 40 }), (each, longest) => {
+        const key = canonicalKey(each);
+        const compact = compactKey(each, longest);
+        if (typeof each !== 'number') expect(compact === key).toBe(key.length <= longest);
+        expect(compact.length).toBeLessThanOrEqual(Math.max(longest, 44));
+        if (compact !== key) expect(compact).toBe(`#${digestKey(each)}`);
+        expect(key.startsWith('#')).toBe(false);
+      }),
+    );
+    const edges: [unknown, number][] = ['', 'four', 'x'.repeat(60), [], { a: 'x'.repeat(60) }, new Map()].map(
+      (each) => [each, canonicalKey(each).length],
+    );
+    for (const [each, length] of edges) {
+      expect(compactKey(each, length)).toBe(canonicalKey(each));
+      expect(compactKey(each, length - 1)).toBe(`#${digestKey(each)}`);
+    }
   });
 });

@@ -25,8 +25,14 @@ describe('the performance snapshot', () => {
   it('counts hits of all kinds over all lookups', () => {
     const { recorder } = setUp();
     for (const level of ['memory', 'memory', 'store', 'shared'] as const) {
-      recorder.observe({ type: 'cache.hit', cache: 'answers', level, savedMs: 100 });
+      recorder.observe({ type: 'cache.hit', cache: 'answers', level, savedMs: 100, stale: false });
     }
+    const stale = { type: 'cache.hit', cache: 'stale', level: 'memory', savedMs: 5, stale: 'failed' } as const;
+    recorder.observe(stale);
+    recorder.observe({ type: 'cache.computed', cache: 'stale', background: true });
+    recorder.observe({ type: 'cache.computed', cache: 'stale', background: false });
+    recorder.observe({ type: 'cache.evicted', cache: 'stale' });
+    recorder.observe({ type: 'cache.rejected', cache: 'stale' });
     recorder.observe({ type: 'cache.store-failed', cache: 'answers' });
     for (let miss = 0; miss < 4; miss++) recorder.observe({ type: 'cache.miss', cache: 'answers' });
     recorder.observe({ type: 'cache.failed', cache: 'answers' });
@@ -34,12 +40,17 @@ describe('the performance snapshot', () => {
     expect(recorder.snapshot().caches).toEqual({
       answers: {
         hits: { memory: 2, store: 1, shared: 1 },
+        staleHits: 0,
         misses: 4,
         failures: 1,
+        refreshes: 0,
+        evictions: 0,
+        rejected: 0,
         storeFailures: 1,
         hitRate: 0.5,
         savedMs: 400,
       },
+      stale: expect.objectContaining({ staleHits: 1, refreshes: 1, evictions: 1, rejected: 1, savedMs: 5 }),
       quiet: expect.objectContaining({ hitRate: null, storeFailures: 1 }),
     });
   });
@@ -97,7 +108,7 @@ describe('the performance snapshot', () => {
 
   it('is a picture: later events do not change it, and changing it changes nothing', () => {
     const { recorder } = setUp();
-    const hit = { type: 'cache.hit', cache: 'a', level: 'memory', savedMs: 1 } as const;
+    const hit = { type: 'cache.hit', cache: 'a', level: 'memory', savedMs: 1, stale: false } as const;
     recorder.observe(hit);
     const before = recorder.snapshot();
     (before.caches.a as { misses: number }).misses = 99;

@@ -8,8 +8,14 @@ export type ObservedEvent =
       readonly cache: string;
       readonly level: 'memory' | 'store' | 'shared';
       readonly savedMs: number;
+      /** False, or why a value past its ttl was served. */
+      readonly stale: false | string;
     }
-  | { readonly type: 'cache.miss' | 'cache.failed' | 'cache.store-failed'; readonly cache: string }
+  | {
+      readonly type: 'cache.miss' | 'cache.failed' | 'cache.evicted' | 'cache.rejected' | 'cache.store-failed';
+      readonly cache: string;
+    }
+  | { readonly type: 'cache.computed'; readonly cache: string; readonly background: boolean }
   | { readonly type: 'limiter.allowed' | 'limiter.refused'; readonly limiter: string }
   | { readonly type: 'batch.done' | 'batch.failed'; readonly batcher: string; readonly items: number }
   | { readonly type: 'retry.attempt'; readonly name: string; readonly attempt: number; readonly outcome: string }
@@ -25,8 +31,16 @@ export type ObservedEvent =
 
 export interface CacheStats {
   hits: { memory: number; store: number; shared: number };
+  /** Hits past their ttl, of those above. */
+  staleHits: number;
   misses: number;
   failures: number;
+  /** Values computed anew in the background. */
+  refreshes: number;
+  /** Entries that memory has let go to stay within its limits. */
+  evictions: number;
+  /** Entries of the store that were not served: damaged, foreign, of another version, or not of the schema. */
+  rejected: number;
   storeFailures: number;
   /** Hits of all kinds over all lookups; null before the first. */
   hitRate: number | null;
@@ -76,8 +90,12 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
   const began = clock.now();
   const caches = new Tally(() => ({
     hits: { memory: 0, store: 0, shared: 0 },
+    staleHits: 0,
     misses: 0,
     failures: 0,
+    refreshes: 0,
+    evictions: 0,
+    rejected: 0,
     storeFailures: 0,
     savedMs: 0,
   }));
@@ -99,6 +117,7 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
       case 'cache.hit': {
         const stats = caches.of(event.cache);
         stats.hits[event.level]++;
+        if (event.stale !== false) stats.staleHits++;
         stats.savedMs += event.savedMs;
         return;
       }
@@ -107,6 +126,15 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
         return;
       case 'cache.failed':
         caches.of(event.cache).failures++;
+        return;
+      case 'cache.computed':
+        if (event.background) caches.of(event.cache).refreshes++;
+        return;
+      case 'cache.evicted':
+        caches.of(event.cache).evictions++;
+        return;
+      case 'cache.rejected':
+        caches.of(event.cache).rejected++;
         return;
       case 'cache.store-failed':
         caches.of(event.cache).storeFailures++;

@@ -1,5 +1,6 @@
-export { type ChaosStore, chaosStore, type Trouble } from './chaos-store.js';
+export { type ChaosStore, chaosStore, type StoreOperation, type Trouble } from './chaos-store.js';
 export { createFakeClock, type FakeClock } from './fake-clock.js';
+export { type MemoryStore, memoryStore } from './memory-store.js';
 export {
   type ModelServer,
   type ModelServerFailure,
@@ -7,4 +8,9 @@ export {
   type ModelServerRequest,
   startModelServer,
 } from './model-server.js';
-export { type StoreContractCase, storeContract } from './store-contract.js';
+export {
+  type StoreContractCase,
+  type StoreContractOptions,
+  type StorePair,
+  storeContract,
+} from './store-contract.js';

@@ -1,5 +1,10 @@
-import { deepStrictEqual, notStrictEqual, strictEqual } from 'node:assert/strict';
-import type { CacheStore, StoredEntry } from '../cache/index.js';
+import type { CacheStore } from '../cache/index.js';
+import { type Clock, systemClock } from '../kernel/index.js';
+import { entryPromises } from './contract-entries.js';
+import { fencePromises } from './contract-fences.js';
+import { invalidationPromises } from './contract-invalidations.js';
+import { pairPromises } from './contract-pairs.js';
+import { type Damage, type DeclarePairPromise, type DeclarePromise, StoreProbe } from './store-probe.js';
 
 /** One promise of the contract; `run` rejects with an AssertionError when the store breaks it. */
 export interface StoreContractCase {
@@ -7,122 +12,53 @@ export interface StoreContractCase {
   run(): Promise<void>;
 }
 
+export interface StoreContractOptions {
+  /** The clock of the store under test. Default: the system's. */
+  readonly clock?: Clock;
+  /**
+   * Whether the store itself refuses a value whose key was deleted or expired since its fence. Default true: a store that
+   * says false makes the weaker promise, and has to say so where it is documented.
+   */
+  readonly fencesKeys?: boolean;
+  /** Damages what `store`, the last one made, holds under a key: from then on it must be `'unreadable'`. */
+  readonly damage?: Damage;
+  /** Two stores over the same data, as two processes have them. */
+  readonly makePair?: () => StorePair | Promise<StorePair>;
+  /** How long it may take one of the two to hear what the other has invalidated, where it hears it at all. Default 2,000. */
+  readonly newsWithinMs?: number;
+}
+
+export type StorePair = readonly [CacheStore, CacheStore];
+
 /**
  * What every `CacheStore` must keep, as named cases for any test runner:
  * ```ts
- * for (const { name, run } of storeContract(() => keyvStore(new Keyv()))) it(name, run);
+ * for (const { name, run } of storeContract(() => memoryStore())) it(name, run);
  * ```
- * @param make an empty store, or one that nobody else writes to; called once for each case
+ * @param make an empty store, or one in which nobody else uses the namespaces `contract` and `contract:...`; called once for
+ *   each case
  */
-export function storeContract(make: () => CacheStore | Promise<CacheStore>): readonly StoreContractCase[] {
+export function storeContract(
+  make: () => CacheStore | Promise<CacheStore>,
+  options: StoreContractOptions = {},
+): readonly StoreContractCase[] {
+  const { clock = systemClock, fencesKeys = true, damage, makePair, newsWithinMs = 2_000 } = options;
   const cases: StoreContractCase[] = [];
-  const promise = (name: string, run: (store: CacheStore) => Promise<void>): void => {
-    cases.push({ name, run: async () => run(await make()) });
+  const promise: DeclarePromise = (name, keep) => {
+    cases.push({ name, run: async () => keep(new StoreProbe(await make(), clock)) });
   };
-
-  promise('has a name', async (store) => {
-    strictEqual(typeof store.name, 'string');
-    notStrictEqual(store.name, '');
-  });
-
-  promise('answers undefined for a key that was never set', async (store) => {
-    strictEqual(await store.get('contract:never'), undefined);
-  });
-
-  promise('gives back the entry that was set, with its times', async (store) => {
-    const entry = entryOf({ text: 'hello', list: [1, 2, 3] });
-    await store.set('contract:entry', entry, minuteMs);
-    deepStrictEqual(await store.get('contract:entry'), entry);
-  });
-
-  promise('keeps the last of two entries of one key', async (store) => {
-    await store.set('contract:twice', entryOf('first'), minuteMs);
-    await store.set('contract:twice', entryOf('second'), minuteMs);
-    strictEqual((await store.get('contract:twice'))?.value, 'second');
-  });
-
-  promise('forgets a deleted key, and only that one', async (store) => {
-    await store.set('contract:gone', entryOf(1), minuteMs);
-    await store.set('contract:stays', entryOf(2), minuteMs);
-    await store.delete('contract:gone');
-    strictEqual(await store.get('contract:gone'), undefined);
-    strictEqual((await store.get('contract:stays'))?.value, 2);
-  });
-
-  promise('lets a key be deleted that it does not have', async (store) => {
-    await store.delete('contract:nothing');
-    strictEqual(await store.get('contract:nothing'), undefined);
-  });
-
-  promise('takes a key again after its deletion', async (store) => {
-    await store.set('contract:again', entryOf('old'), minuteMs);
-    await store.delete('contract:again');
-    await store.set('contract:again', entryOf('new'), minuteMs);
-    strictEqual((await store.get('contract:again'))?.value, 'new');
-  });
-
-  for (const [kind, value] of kinds) {
-    promise(`keeps ${kind} as it is`, async (store) => {
-      await store.set('contract:kind', entryOf(value), minuteMs);
-      deepStrictEqual(await store.get('contract:kind'), entryOf(value));
-    });
+  entryPromises(promise, damage);
+  invalidationPromises(promise);
+  fencePromises(promise, fencesKeys);
+  if (makePair) {
+    const probes = async (): Promise<readonly [StoreProbe, StoreProbe]> => {
+      const [first, second] = await makePair();
+      return [new StoreProbe(first, clock), new StoreProbe(second, clock)];
+    };
+    const promiseOfPair: DeclarePairPromise = (name, keep) => {
+      cases.push({ name, run: async () => keep(...(await probes())) });
+    };
+    pairPromises(promiseOfPair, { fencesKeys, newsWithinMs });
   }
-
-  promise('keeps keys apart that differ in one character, in case, or in length', async (store) => {
-    const keys = ['contract:a', 'contract:A', 'contract:a ', 'contract:ä', `contract:${'k'.repeat(200)}`];
-    for (const key of keys) await store.set(key, entryOf(key), minuteMs);
-    for (const key of keys) strictEqual((await store.get(key))?.value, key);
-  });
-
-  promise('keeps a value of a megabyte whole', async (store) => {
-    const large = 'é'.repeat(500_000);
-    await store.set('contract:large', entryOf(large), minuteMs);
-    strictEqual((await store.get('contract:large'))?.value, large);
-  });
-
-  promise('takes many calls at once', async (store) => {
-    const keys = Array.from({ length: 50 }, (_, index) => `contract:many:${index}`);
-    await Promise.all(keys.map((key) => store.set(key, entryOf(key), minuteMs)));
-    const found = await Promise.all(keys.map(async (key) => (await store.get(key))?.value));
-    deepStrictEqual(found, keys);
-  });
-
-  promise('takes lifetimes of fractions of a millisecond and of 60 days', async (store) => {
-    await store.set('contract:short', entryOf(1), 0.25);
-    await store.set('contract:long', entryOf(2), 60 * 24 * 60 * minuteMs);
-    strictEqual((await store.get('contract:long'))?.value, 2);
-  });
-
   return cases;
 }
-
-const minuteMs = 60_000;
-
-/** Times with fractions, since a cache's clock has them. */
-function entryOf(value: unknown): StoredEntry {
-  return { value, storedAt: 1_760_000_000_000.25, expiresAt: 9_000_000_000_000.5, computeMs: 12.5 };
-}
-
-const kinds: readonly (readonly [kind: string, value: unknown])[] = [
-  ['null', null],
-  ['undefined', undefined],
-  ['0', 0],
-  ['-0', -0],
-  ['NaN', Number.NaN],
-  ['false', false],
-  ['the empty string', ''],
-  ['a bigint', 2n ** 80n],
-  ['text beyond ASCII', 'naïve 🙂 \u0000 end'],
-  ['a Date', new Date(1_760_000_000_123)],
-  [
-    'a Map with keys that are no strings',
-    new Map<unknown, unknown>([
-      [1, 'one'],
-      [{ two: 2 }, new Set([3])],
-    ]),
-  ],
-  ['a Float32Array', new Float32Array([0.1, -1, Number.POSITIVE_INFINITY])],
-  ['a Uint8Array', new Uint8Array([0, 255, 128])],
-  ['undefined inside of an object', { here: undefined, there: [undefined, null] }],
-  ['a value inside of a value inside of a value', { a: { b: { c: [new Date(0), { d: 1n }] } } }],
-];

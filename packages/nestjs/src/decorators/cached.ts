@@ -9,29 +9,36 @@ import type { ArgumentsFunction, MethodPolicyDecorator } from './decorator-types
 import { PartsByName } from './parts-by-name.js';
 
 export interface CachedOptions<Key extends ArgumentsFunction = ArgumentsFunction>
-  extends Omit<CacheOptions, 'name' | 'clock' | 'onEvent'> {
+  extends Omit<CacheOptions, 'name' | 'clock' | 'random' | 'onEvent'> {
   /**
    * What tells calls apart, as data: `key: (id: string) => id`. Default: all arguments. Its parameters are checked
    * against the method's.
    */
   readonly key?: Key;
+  /**
+   * What `invalidateTags` of the cache may name to forget the answer: a list, or a function of the method's arguments
+   * (which are not checked against the method's).
+   */
+  readonly tags?: readonly string[] | ((...args: never[]) => readonly string[]);
   /** Names the cache in events, metrics and a shared store. Default `Class.method`. */
   readonly name?: string;
   /** Reject with `WP_MODULE_MISSING` where there is no WarmpathModule, instead of running the bare method. */
   readonly strict?: boolean;
 }
 
-const { name: _name, clock: _clock, onEvent: _onEvent, ...policyRules } = cacheRules;
+const { name: _name, clock: _clock, random: _random, onEvent: _onEvent, ...policyRules } = cacheRules;
 const rules: Rules<CachedOptions> = {
   ...policyRules,
   key: rule.function,
+  tags: rule.either(rule.arrayOf(rule.text), rule.function),
   name: rule.text,
   strict: rule.boolean,
 };
 
 /**
  * Answers from the runtime's cache, and computes once for all who ask at the same time. Entries belong to the method of
- * this class: two instances share them, two subclasses do not. Callers get their own copy of what is kept.
+ * this class: two instances share them, two subclasses do not. What callers get is isolated (see `isolation`): by default it
+ * is frozen, so a caller that wants to change it makes a copy.
  * A call rejects with `WP_BAD_KEY` when an argument has no canonical form (pass `key`), and with `WP_BAD_OPTION` when the
  * method answers with something that can be read only once, such as a stream or an Observable.
  * @throws WarmpathError `WP_BAD_OPTION`
@@ -40,8 +47,11 @@ export function Cached<Key extends ArgumentsFunction = () => unknown>(
   options: CachedOptions<Key> = {},
 ): MethodPolicyDecorator<Key> {
   checkOptions<CachedOptions>('@Cached()', options as CachedOptions, rules);
-  const { key, name, strict = false, ...cacheOptions } = options;
+  const { key, tags, name, strict = false, ...cacheOptions } = options;
   const keyOf = (key ?? ((...args: unknown[]) => args)) as (...args: readonly unknown[]) => unknown;
+  const tagsOf = (typeof tags === 'function' ? tags : () => tags ?? []) as (
+    ...args: readonly unknown[]
+  ) => readonly string[];
   const caches = new PartsByName<Cache>();
   const policy: Policy = {
     kind: 'Cached',
@@ -49,9 +59,11 @@ export function Cached<Key extends ArgumentsFunction = () => unknown>(
     layer(runtime, { id }, next) {
       const cache = caches.get(runtime, name ?? id, (own) => runtime.cache(own, cacheOptions));
       return async (self, args) => {
-        const result = await cache.resolve(Reflect.apply(keyOf, self, args), async () => {
-          return keepable(await next(self, args), id);
-        });
+        const result = await cache.resolve(
+          Reflect.apply(keyOf, self, args),
+          async () => keepable(await next(self, args), id),
+          { tags: Reflect.apply(tagsOf, self, args) },
+        );
         reportCacheResult(cache.name, result);
         return result.value;
       };

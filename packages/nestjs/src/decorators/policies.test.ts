@@ -78,10 +78,12 @@ describe('@Cached', () => {
     expect(facts.calls).toBe(2);
   });
 
-  it('gives each caller a copy, so that nobody changes what others get', async () => {
+  it('lets nobody change what others get: what is kept is frozen, and refuses', async () => {
     const facts = await make(Facts);
     const first = (await facts.one('a', {})) as { id: string };
-    first.id = 'changed';
+    expect(() => {
+      first.id = 'changed';
+    }).toThrow(TypeError);
     expect(await facts.one('a', {})).toMatchObject({ id: 'a' });
   });
 

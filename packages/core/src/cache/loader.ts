@@ -1,0 +1,266 @@
+import { linkAbort, runShared, type Timer, untilAborted } from '../kernel/index.js';
+import type { Computation } from './contract.js';
+import { Directives } from './directives.js';
+import type { Entry } from './entry.js';
+import { Flight, type FlightOwner, type Landed } from './flight.js';
+import { Landing } from './landing.js';
+import type { ResolvedCacheOptions } from './options.js';
+import { checkedValues, type Order, onlyAt } from './order.js';
+import { type Place, placeText } from './place.js';
+import type { Reports } from './reports.js';
+import { StandIns } from './stand-ins.js';
+import { type Beginning, servedValue, type Tiers } from './tiers.js';
+
+/** What came of one place of an order, and whether it is the outcome of somebody else's flight. */
+export type Arrival = Landed & { readonly isShared: boolean };
+
+interface Seat {
+  readonly flight: Flight;
+  /** In the order's places. */
+  readonly position: number;
+}
+
+/** Some flights that began together: one read of the store and one computation serve them all. */
+interface Trip extends Order {
+  readonly seats: readonly Seat[];
+  readonly controller: AbortController;
+}
+
+/** Gets what memory does not have: from the store, or from one computation for all who ask at the same time. */
+export class Loader {
+  readonly #options: ResolvedCacheOptions;
+  readonly #tiers: Tiers;
+  readonly #reports: Reports;
+  readonly #flights = new Map<string, Flight>();
+  readonly #trips = new Set<Trip>();
+  readonly #standIns: StandIns;
+  readonly #landing: Landing;
+  #isClosed = false;
+
+  constructor(options: ResolvedCacheOptions, tiers: Tiers, reports: Reports) {
+    this.#options = options;
+    this.#tiers = tiers;
+    this.#reports = reports;
+    this.#standIns = new StandIns(options.clock, tiers);
+    this.#landing = new Landing(options, tiers, reports, this.#standIns);
+  }
+
+  /** Joins what is under way for these places, begins the rest, and waits for all of it. */
+  async load(order: Order, signal: AbortSignal | undefined): Promise<Arrival[]> {
+    const joined = order.places.map((place) => this.#joinable(place));
+    const positions = [...order.places.keys()].filter((position) => !joined[position]);
+    const seats = this.#launch(order, positions, false);
+    const own = new Map(seats.map(({ position, flight }) => [position, flight]));
+    return Promise.all(
+      order.places.map((_, position) => {
+        const flight = joined[position] ?? own.get(position);
+        if (!flight) throw new Error('Every place has a flight');
+        return this.#arrive(order, position, flight, joined[position] !== undefined, signal);
+      }),
+    );
+  }
+
+  /** Computes anew in the background what is there already, unless that is under way or not allowed now. */
+  refresh(order: Order): void {
+    if (this.#isClosed) return;
+    const { places } = order;
+    const positions = [...places.keys()].filter((position) => !this.#joinable(places[position] as Place));
+    if (positions.length === 0) return;
+    if (this.#mayRefresh()) this.#launch(order, positions, true);
+    else for (const position of positions) this.#reports.refreshSkipped(places[position] as Place);
+  }
+
+  /** Whether the computation of what stands in has failed a moment ago. */
+  isPaused(entry: Entry): boolean {
+    return this.#standIns.isPaused(entry);
+  }
+
+  /** What is under way for a place is not kept, and newcomers begin anew. */
+  void(place: Place): void {
+    const text = placeText(place.tenant, place.text);
+    const flight = this.#flights.get(text);
+    if (flight) flight.isVoid = true;
+    this.#flights.delete(text);
+  }
+
+  voidAll(): void {
+    for (const flight of this.#flights.values()) flight.isVoid = true;
+    this.#flights.clear();
+  }
+
+  /** Ends what nobody waits for; from now on nothing is refreshed. */
+  close(): void {
+    this.#isClosed = true;
+    for (const { seats } of this.#trips) {
+      if (!seats.every(({ flight }) => flight.isUnattended)) continue;
+      const reason = new DOMException('The cache was closed', 'AbortError');
+      for (const { flight } of seats) flight.giveUp(reason);
+    }
+  }
+
+  /** A flight that a newcomer may wait for: nothing that is known to rule it was invalidated since it began. */
+  #joinable(place: Place): Flight | undefined {
+    const text = placeText(place.tenant, place.text);
+    const flight = this.#flights.get(text);
+    if (!flight || this.#tiers.isUntouched(place, flight.tags, flight.began)) return flight;
+    this.#flights.delete(text);
+    return undefined;
+  }
+
+  async #arrive(
+    order: Order,
+    position: number,
+    flight: Flight,
+    isShared: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Arrival> {
+    const joinedAt = this.#tiers.sequence;
+    const late = flight.isSlow ? this.#standIns.of(flight, 'slow') : undefined;
+    const landed = late ?? (await flight.join(signal));
+    // A tag may be named only inside of the computation: who came after its invalidation must not get what began before it.
+    const isRight =
+      joinedAt === flight.began || this.#tiers.isUntouched(flight.place, landed.entry.tags ?? [], flight.began);
+    if (isRight) return { ...landed, isShared: isShared && landed.stale === false };
+    if (this.#flights.get(placeText(flight.place.tenant, flight.place.text)) === flight) this.void(flight.place);
+    const [again] = await this.load(onlyAt(order, position, flight.place), signal);
+    if (!again) throw new Error('One place has one arrival');
+    return again;
+  }
+
+  #launch(order: Order, positions: readonly number[], isBackground: boolean): Seat[] {
+    if (positions.length === 0) return [];
+    const controller = new AbortController();
+    const seats: Seat[] = [];
+    const trip = { ...order, seats, controller };
+    const owner: FlightOwner = {
+      onOver: (flight) => this.#unlink(flight),
+      onAbandoned: (flight, reason) => {
+        this.#unlink(flight);
+        if (seats.every((seat) => seat.flight.isAbandoned || seat.flight.isOver)) controller.abort(reason);
+      },
+    };
+    for (const position of positions) {
+      const place = order.places[position];
+      if (!place) continue;
+      const { sequence: began } = this.#tiers;
+      const kept = this.#tiers.kept(place);
+      const previous = kept && ({ entry: kept, level: 'memory' } as const);
+      const flight = new Flight(place, { began, tags: order.tags, previous, isBackground }, owner);
+      seats.push({ flight, position });
+      this.#flights.set(placeText(place.tenant, place.text), flight);
+    }
+    this.#trips.add(trip);
+    void this.#travel(trip).then(() => this.#trips.delete(trip));
+    return seats;
+  }
+
+  /** Never rejects: how it went reaches the callers through their flights. */
+  async #travel(trip: Trip): Promise<void> {
+    const { clock } = this.#options;
+    let seats: readonly Seat[] = trip.seats;
+    let began = clock.now();
+    try {
+      const beginning = await this.#askStore(trip);
+      seats = seats.filter(({ flight }) => !flight.isOver);
+      if (seats.length === 0) return;
+      began = clock.now();
+      trip.controller.signal.throwIfAborted(); // everybody left while the store was asked
+      await this.#compute(trip, seats, beginning);
+    } catch (error) {
+      for (const { flight } of seats) this.#landing.crash(flight, error, clock.now() - began);
+    }
+  }
+
+  async #askStore({ seats, tags }: Trip): Promise<Beginning> {
+    if (!this.#tiers.hasStore) return { sequence: this.#tiers.sequence, fence: undefined };
+    const found = await this.#tiers.read(
+      seats.map(({ flight }) => flight.place),
+      tags,
+    );
+    for (const [index, { flight }] of seats.entries()) {
+      const entry = found.entries[index];
+      if (entry && !flight.isVoid) this.#takeStored(flight, entry);
+    }
+    return found;
+  }
+
+  /** Lands what the store has. What it has and is stale stands in: at once while it may, or for what is computed now. */
+  #takeStored(flight: Flight, entry: Entry): void {
+    const { clock, staleWhileRevalidateMs } = this.#options;
+    const now = clock.now();
+    // A refresh looks for what somebody else has computed since, not for what it is to replace.
+    const isNews = !flight.isBackground || !flight.previous || entry.storedAt > flight.previous.entry.storedAt + 1;
+    if (entry.freshUntil > now && isNews) {
+      flight.land({ entry, level: 'store', stale: false });
+      return;
+    }
+    if (flight.previous?.entry !== entry) flight.previous = { entry, level: 'store' };
+    if (flight.isBackground || now >= entry.freshUntil + staleWhileRevalidateMs) return;
+    const answer = { entry, level: 'store', stale: 'revalidating' } as const;
+    if (this.#mayRefresh()) {
+      flight.relieve(answer);
+      return;
+    }
+    this.#reports.refreshSkipped(flight.place);
+    flight.land(answer);
+  }
+
+  async #compute(trip: Trip, seats: readonly Seat[], beginning: Beginning): Promise<void> {
+    const { clock, name, hardTimeoutMs } = this.#options;
+    const flights = seats.map(({ flight }) => flight);
+    const began = clock.now();
+    const tenant = seats[0]?.flight.place.tenant;
+    const own = linkAbort({
+      parents: [trip.controller.signal],
+      timeoutMs: hardTimeoutMs,
+      clock,
+      what: `A computation of cache '${name}'`,
+    });
+    const softTimer = this.#standInLate(flights);
+    const decided = new Directives(name, own.signal, this.#previousOf(flights));
+    try {
+      for (const flight of flights) if (!flight.isBackground) this.#reports.miss(flight.place);
+      const positions = seats.map(({ position }) => position);
+      const computing = runShared(own.signal, tenant, async () => trip.compute(positions, decided));
+      const result = await (hardTimeoutMs === undefined ? computing : untilAborted(computing, own.signal));
+      const values = checkedValues(name, flights.length, result);
+      this.#landing.land({ order: trip, flights, values, decided, beginning, tookMs: clock.now() - began });
+    } finally {
+      own.release();
+      softTimer?.cancel();
+    }
+  }
+
+  /** Past the soft timeout those who have something to stand in get that; the computation goes on for its own sake. */
+  #standInLate(flights: readonly Flight[]): Timer | undefined {
+    const { softTimeoutMs, clock } = this.#options;
+    if (softTimeoutMs === undefined || !flights.some(({ previous }) => previous)) return undefined;
+    return clock.schedule(softTimeoutMs, () => {
+      for (const flight of flights) {
+        flight.isSlow = true;
+        const answer = this.#standIns.of(flight, 'slow');
+        if (answer && !flight.isAbandoned) flight.relieve(answer);
+      }
+    });
+  }
+
+  /** Of one value. That of many could not say which of them are as they were. */
+  #previousOf(flights: readonly Flight[]): Computation['previous'] {
+    const entry = flights.length === 1 ? flights[0]?.previous?.entry : undefined;
+    return entry && { value: servedValue(entry), ageMs: this.#options.clock.now() - entry.storedAt };
+  }
+
+  /** A function that fails to say whether there is spare capacity has not said that there is. */
+  #mayRefresh(): boolean {
+    try {
+      return this.#options.canRefresh();
+    } catch {
+      return false;
+    }
+  }
+
+  #unlink(flight: Flight): void {
+    const text = placeText(flight.place.tenant, flight.place.text);
+    if (this.#flights.get(text) === flight) this.#flights.delete(text);
+  }
+}

@@ -1,0 +1,65 @@
+import { WarmpathError } from '../kernel/index.js';
+import type { Computation, WriteCall } from './contract.js';
+import { checkedTags, checkedTtlMs } from './directives.js';
+import type { Place } from './place.js';
+
+/** Values for the places at these positions, in their order. */
+export type ComputeMany = (positions: readonly number[], computation: Computation) => unknown;
+
+/** How a call wants its values kept. */
+interface Keeping {
+  /** Undefined: the cache's. */
+  readonly ttlMs: number | undefined;
+  readonly tags: readonly string[];
+}
+
+/** What is to be loaded, and how. */
+export interface Order extends Keeping {
+  readonly places: readonly Place[];
+  readonly compute: ComputeMany;
+}
+
+/** A key as its caller wrote it, to compute its value from. */
+export interface Wanted<K> {
+  readonly key: K;
+  readonly place: Place;
+}
+
+/** @throws WarmpathError `WP_BAD_OPTION` */
+export function keepingOf(cache: string, { ttl, tags }: WriteCall): Keeping {
+  return {
+    ttlMs: ttl === undefined ? undefined : checkedTtlMs(cache, ttl),
+    tags: tags === undefined ? [] : checkedTags(cache, tags),
+  };
+}
+
+/** @throws WarmpathError `WP_BAD_OPTION` */
+export function orderOfMany<K>(
+  cache: string,
+  wanted: readonly Wanted<K>[],
+  compute: (keys: readonly K[], computation: Computation) => unknown,
+  call: WriteCall,
+): Order {
+  const keysAt = (positions: readonly number[]): K[] =>
+    positions.map((position) => (wanted[position] as Wanted<K>).key);
+  return {
+    places: wanted.map(({ place }) => place),
+    compute: (positions, computation) => compute(keysAt(positions), computation),
+    ...keepingOf(cache, call),
+  };
+}
+
+/** The same order for one of its places. */
+export function onlyAt(order: Order, position: number, place: Place): Order {
+  const compute: ComputeMany = (_, computation) => order.compute([position], computation);
+  return { ...order, places: [place], compute };
+}
+
+/** @throws WarmpathError `WP_BATCH_MISMATCH` for anything but so many values */
+export function checkedValues(cache: string, expected: number, values: unknown): readonly unknown[] {
+  if (Array.isArray(values) && values.length === expected) return values;
+  const got = Array.isArray(values) ? `${values.length} values` : `no list of values (${typeof values})`;
+  throw new WarmpathError('WP_BATCH_MISMATCH', `A computation of cache '${cache}' gave ${got} for ${expected} keys.`, {
+    details: { cache, expected, got: Array.isArray(values) ? values.length : undefined },
+  });
+}

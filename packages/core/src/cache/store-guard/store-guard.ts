@@ -1,0 +1,206 @@
+import type { Timer } from '../../kernel/index.js';
+import { Invalidations } from '../invalidations.js';
+import type { Fence, Invalidation, StoreAnswer, StoredEntry, StoreFeed } from '../store.js';
+import { PendingWrites, type Turn } from './pending-writes.js';
+import { StoreCall, type StoreCallOptions } from './store-call.js';
+import { type Ticket, Unsettled } from './unsettled.js';
+
+const firstRetryMs = 1_000;
+const longestRetryMs = 30_000;
+
+/** One entry on its way to the store. */
+export interface Write {
+  readonly key: string;
+  readonly entry: StoredEntry;
+  readonly fence: Fence;
+}
+
+/**
+ * The second tier as the cache sees it: no call fails and none takes longer than its deadline. A read that cannot be had
+ * is a miss, a write goes on in the background and is tried once. An invalidation that the store does not confirm is
+ * deferred: it is repeated until it is, and until then nothing that it covers is taken from the store.
+ */
+export class StoreGuard {
+  readonly #options: StoreCallOptions;
+  readonly #call: StoreCall;
+  readonly #feed: StoreFeed | undefined;
+  readonly #unsettled = new Unsettled();
+  /** What the store has confirmed: it rules the answers, too, that the store gave before and that come after. */
+  readonly #confirmed = new Invalidations();
+  readonly #pending = new PendingWrites();
+  #retry: Timer | undefined;
+  #retryMs = firstRetryMs;
+  #isFeedBroken = false;
+  #isClosed = false;
+
+  constructor(options: StoreCallOptions) {
+    this.#options = options;
+    this.#call = new StoreCall(options);
+    this.#feed = options.store.openFeed?.(options.name);
+  }
+
+  /** Whether others tell what they invalidate. */
+  get hasFeed(): boolean {
+    return this.#feed !== undefined;
+  }
+
+  /** Undefined when the store could not be asked or did not answer in time. */
+  async read(keys: readonly string[], tags: readonly string[]): Promise<StoreAnswer | undefined> {
+    if (this.#unsettled.coversAll) return undefined;
+    const since = this.#confirmed.sequence;
+    const { value } = await this.#call.attempt('getMany', async (store, signal) => {
+      const answer = await store.getMany({ namespace: this.#options.name, keys, tags, signal });
+      if (Array.isArray(answer?.entries)) return answer;
+      throw new TypeError(`Store '${store.name}' answered without a list of entries.`);
+    });
+    if (!value) return undefined;
+    const wall = this.#options.clock.wall();
+    return {
+      entries: keys.map((key, index) => {
+        const entry = value.entries[index] ?? undefined;
+        if (entry === undefined || entry === 'unreadable') return entry;
+        if (!isWhole(entry)) return 'unreadable';
+        return entry.keptUntil > wall && this.#isRight(key, entry, since) ? entry : undefined;
+      }),
+      fence: value.fence,
+    };
+  }
+
+  write(writes: readonly Write[]): void {
+    const entries = writes.filter(({ key }) => this.#isWritable(key));
+    if (entries.length === 0) return;
+    const turn = this.#pending.beginWrite(keysOf(entries), isFenced(entries));
+    void this.#write(entries, turn).then(turn.end);
+  }
+
+  /** @returns whether it is deferred: the store has not confirmed it within its deadline, or may yet be made to forget it */
+  async invalidate(invalidation: Invalidation): Promise<boolean> {
+    const ticket = this.#unsettled.add(invalidation);
+    const isDone = await this.#inTime(this.#tell(ticket), false);
+    return !isDone || this.#pending.mayUndo(ticket.invalidation);
+  }
+
+  /** What others have invalidated since the last call; `'gap'` when that cannot be said. */
+  poll(): readonly Invalidation[] | 'gap' | undefined {
+    if (!this.#feed) return undefined;
+    try {
+      const news = this.#feed.poll();
+      const wasBroken = this.#isFeedBroken;
+      this.#isFeedBroken = false;
+      return wasBroken ? 'gap' : news;
+    } catch (error) {
+      if (this.#isFeedBroken) return undefined; // said already; what is kept from now on is right as far as this process knows
+      this.#isFeedBroken = true;
+      const { name, store, onEvent } = this.#options;
+      onEvent?.({ type: 'cache.store-failed', cache: name, store: store.name, operation: 'poll', error });
+      return 'gap';
+    }
+  }
+
+  /** Resolves when no write is waited for any more, after at most one store deadline; nothing is repeated from then on. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#retry?.cancel();
+    const { written } = this.#pending;
+    if (written) await this.#inTime(written, undefined);
+    this.#feed?.close();
+  }
+
+  /** Whether nothing that rules it is unsettled, or was when it was read. */
+  #isRight(key: string, entry: StoredEntry, since: number): boolean {
+    if (this.#pending.isLate(key) || this.#unsettled.covers(key, entry)) return false;
+    return !this.#confirmed.hasTouched([key, ...entry.tags], since);
+  }
+
+  /** What is written over a call that is late, or while the key is being invalidated, would be forgotten anyway. */
+  #isWritable(key: string): boolean {
+    return !this.#pending.isLate(key) && !this.#unsettled.coversKey(key);
+  }
+
+  async #write(entries: readonly Write[], { earlier, isLast }: Turn): Promise<void> {
+    if (earlier) await earlier; // two writes of one key land in their order; of those that wait only the last is made
+    const wanted = entries.filter(({ key }) => isLast(key) && this.#isWritable(key));
+    if (wanted.length === 0) return;
+    const { late } = await this.#call.attempt('setMany', (store, signal) =>
+      store.setMany({ namespace: this.#options.name, entries: wanted, signal }),
+    );
+    if (late) this.#watchLate(keysOf(wanted), isFenced(wanted), late);
+  }
+
+  /** Nobody knows any more whether what lands late is still wanted: its keys may have been invalidated meanwhile. */
+  #watchLate(keys: readonly string[], isFenced: boolean, late: Promise<void>): void {
+    const landed = this.#pending.addLate(keys, isFenced);
+    void late.then(() => {
+      landed();
+      void this.invalidate({ type: 'delete', keys });
+    });
+  }
+
+  /** @returns whether the store has confirmed it; if it has not, it is told again later */
+  #tell(ticket: Ticket): Promise<boolean> {
+    const { invalidation } = ticket;
+    const telling = this.#tellAfter(this.#pending.before(invalidation), ticket);
+    if (invalidation.type === 'expire') this.#pending.expiring(invalidation.keys, telling);
+    return telling;
+  }
+
+  async #tellAfter(others: Promise<unknown> | undefined, ticket: Ticket): Promise<boolean> {
+    if (others) await others;
+    const { invalidation } = ticket;
+    const { value, late } = await this.#call.attempt('invalidate', async (store, signal) => {
+      await store.invalidate({ namespace: this.#options.name, invalidation, signal });
+      return true;
+    });
+    if (late && invalidation.type === 'expire') this.#watchLate(invalidation.keys, true, late);
+    if (value) this.#settle(ticket);
+    else this.#retryLater();
+    return value === true;
+  }
+
+  #settle(ticket: Ticket): void {
+    const { invalidation } = ticket;
+    this.#unsettled.settle(ticket, (key) => this.#pending.isLate(key));
+    if (invalidation.type === 'clear') this.#confirmed.addAll();
+    else this.#confirmed.add(invalidation.type === 'tags' ? invalidation.tags : invalidation.keys);
+  }
+
+  #retryLater(): void {
+    if (this.#isClosed) return;
+    this.#retry ??= this.#options.clock.schedule(this.#retryMs, () => void this.#settleAll(), { background: true });
+  }
+
+  async #settleAll(): Promise<void> {
+    for (const ticket of this.#unsettled.gather()) if (!(await this.#tell(ticket))) break;
+    this.#retry = undefined;
+    this.#retryMs = this.#unsettled.isEmpty ? firstRetryMs : Math.min(this.#retryMs * 2, longestRetryMs);
+    if (!this.#unsettled.isEmpty) this.#retryLater();
+  }
+
+  /** What comes of it within one store deadline, or `otherwise`. It goes on all the same. */
+  async #inTime<T>(work: Promise<T>, otherwise: T): Promise<T> {
+    const { clock, storeTimeoutMs } = this.#options;
+    const { promise, resolve } = Promise.withResolvers<T>();
+    const timer = clock.schedule(storeTimeoutMs, () => resolve(otherwise));
+    void work.then(resolve);
+    try {
+      return await promise;
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+function keysOf(writes: readonly Write[]): string[] {
+  return writes.map(({ key }) => key);
+}
+
+/** Whether the store itself refuses them if something that rules them was invalidated meanwhile. */
+function isFenced(writes: readonly Write[]): boolean {
+  return writes.every(({ fence }) => fence !== undefined);
+}
+
+/** What a store of somebody else's answers with need not be what it should. */
+function isWhole({ bytes, tags, storedAt, freshUntil, keptUntil, computeMs }: StoredEntry): boolean {
+  if (!(bytes instanceof Uint8Array) || !Array.isArray(tags)) return false;
+  return [storedAt, freshUntil, keptUntil, computeMs].every(Number.isFinite);
+}

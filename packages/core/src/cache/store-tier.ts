@@ -1,0 +1,127 @@
+import type { Clock } from '../kernel/index.js';
+import type { Entry } from './entry.js';
+import type { ResolvedCacheOptions } from './options.js';
+import type { Place } from './place.js';
+import type { Reports } from './reports.js';
+import type { CacheStore, Fence, Invalidation, StoredEntry } from './store.js';
+import { StoreGuard, type Write } from './store-guard/store-guard.js';
+
+/** What the store has of one place, in terms of this process. */
+export type Stored = Pick<Entry, 'value' | 'storedAt' | 'freshUntil' | 'keptUntil' | 'computeMs'> & {
+  readonly tags: readonly string[];
+};
+
+/** Values in and out of the store: as bytes, on the wall clock, and only those that fit. */
+export class StoreTier {
+  readonly #options: ResolvedCacheOptions;
+  readonly #reports: Reports;
+  readonly #guard: StoreGuard;
+
+  constructor(options: ResolvedCacheOptions, store: CacheStore, reports: Reports) {
+    this.#options = options;
+    this.#reports = reports;
+    this.#guard = new StoreGuard({ ...options, store });
+  }
+
+  get hasFeed(): boolean {
+    return this.#guard.hasFeed;
+  }
+
+  /** Undefined when the store does not answer. What it has and cannot be served is said and counts as nothing. */
+  async read(
+    places: readonly Place[],
+    tags: readonly string[],
+  ): Promise<{ readonly stored: readonly (Stored | undefined)[]; readonly fence: Fence } | undefined> {
+    const ids = places.map(({ id }) => id);
+    const answer = await this.#guard.read(ids, tags);
+    if (!answer) return undefined;
+    const stored = await Promise.all(
+      places.map((place, index) => {
+        const entry = answer.entries[index];
+        return entry && this.#decode(place, entry);
+      }),
+    );
+    return { stored, fence: answer.fence };
+  }
+
+  /** Writes in the background what can be written. @returns for each whether it can */
+  write(entries: readonly { readonly place: Place; readonly entry: Entry }[], fence: Fence): boolean[] {
+    const writes: Write[] = [];
+    const canBe = entries.map(({ place, entry }) => {
+      const bytes = this.#options.codec.encode(entry.value, this.#keyOf(place));
+      if (bytes) writes.push({ key: place.id, entry: storedEntry(entry, bytes, this.#options.clock), fence });
+      return bytes !== undefined;
+    });
+    this.#guard.write(writes);
+    return canBe;
+  }
+
+  /** @returns whether it is deferred */
+  invalidate(invalidation: Invalidation): Promise<boolean> {
+    return this.#guard.invalidate(invalidation);
+  }
+
+  poll(): readonly Invalidation[] | 'gap' | undefined {
+    return this.#guard.poll();
+  }
+
+  close(): Promise<void> {
+    return this.#guard.close();
+  }
+
+  async #decode(place: Place, entry: StoredEntry | 'unreadable'): Promise<Stored | undefined> {
+    if (entry === 'unreadable') return this.#rejected(place, 'unreadable');
+    const decoded = this.#options.codec.decode(entry.bytes, this.#keyOf(place));
+    if ('rejected' in decoded) return this.#rejected(place, decoded.rejected);
+    const checked = await this.#checked(decoded.value);
+    if (!checked) return this.#rejected(place, 'schema');
+    return { ...checked, ...timesHere(entry, this.#options.clock), computeMs: entry.computeMs, tags: entry.tags };
+  }
+
+  /** The value as the schema gives it; undefined where it does not fit, or the schema itself fails. */
+  async #checked(value: unknown): Promise<{ readonly value: unknown } | undefined> {
+    const { schema } = this.#options;
+    if (!schema) return { value };
+    try {
+      const result = await schema['~standard'].validate(value);
+      return result.issues ? undefined : { value: result.value };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #rejected(place: Place, reason: Parameters<Reports['rejected']>[1]): undefined {
+    this.#reports.rejected(place, reason);
+  }
+
+  /** What an encrypted value is bound to: it cannot be moved to another key or another cache. */
+  #keyOf(place: Place): string {
+    return `${this.#options.name}:${place.id}`;
+  }
+}
+
+/** Never longer than it was to live at first: wall clocks step back, and those of two machines differ. */
+function timesHere(
+  { storedAt, freshUntil, keptUntil }: StoredEntry,
+  clock: Clock,
+): Pick<Entry, 'storedAt' | 'freshUntil' | 'keptUntil'> {
+  const [now, wall] = [clock.now(), clock.wall()];
+  const here = (until: number): number => now + Math.min(until - wall, until - storedAt);
+  return {
+    storedAt: now - Math.max(0, wall - storedAt),
+    freshUntil: freshUntil === 0 ? Number.NEGATIVE_INFINITY : here(freshUntil),
+    keptUntil: here(keptUntil),
+  };
+}
+
+function storedEntry(entry: Entry, bytes: Uint8Array, clock: Clock): StoredEntry {
+  const wallOf = (instant: number): number => clock.wall() + instant - clock.now();
+  return {
+    bytes,
+    storedAt: wallOf(entry.storedAt),
+    freshUntil: wallOf(entry.freshUntil),
+    keptUntil: wallOf(entry.keptUntil),
+    computeMs: entry.computeMs,
+    tags: entry.tags ?? [],
+  };
+}

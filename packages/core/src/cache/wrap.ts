@@ -1,0 +1,38 @@
+import { badOption, checkOptions, type Rules, rule } from '../kernel/index.js';
+import type { Cache, WrapOptions, Wrapped, WriteCall } from './contract.js';
+
+type AnyArgs = readonly unknown[];
+
+const rules: Rules<WrapOptions<AnyArgs>> = {
+  name: rule.text,
+  key: rule.function,
+  tags: rule.either(rule.arrayOf(rule.text), rule.function),
+  ttl: rule.duration,
+  tenant: rule.text,
+};
+
+/** @throws WarmpathError `WP_BAD_OPTION` */
+export function wrapFunction<Args extends AnyArgs, V>(
+  cache: Cache,
+  fn: (...args: Args) => V | Promise<V>,
+  options: WrapOptions<Args> = {},
+): Wrapped<Args, V> {
+  if (typeof fn !== 'function') throw badOption(`wrap() of cache '${cache.name}'`, 'fn', 'a function', fn);
+  checkOptions<WrapOptions<AnyArgs>>(`wrap() of cache '${cache.name}'`, options as WrapOptions<AnyArgs>, rules);
+  const { name = fn.name, key: keyOfArgs, tags = [], ...call } = options;
+  if (!rule.text.allows(name)) {
+    // Two functions without a name would share their keys, and give out each other's values.
+    throw badOption(`wrap() of cache '${cache.name}'`, 'name', 'given for a function that has none', name);
+  }
+  const key = (...args: Args): unknown => [name, keyOfArgs ? keyOfArgs(...args) : args];
+  const callFor = (args: Args): WriteCall => ({ ...call, tags: typeof tags === 'function' ? tags(...args) : tags });
+  async function cached(...args: Args): Promise<V> {
+    return cache.getOrSet<V>(key(...args), () => fn(...args), callFor(args));
+  }
+  return Object.assign(cached, {
+    key,
+    peek: (...args: Args) => cache.peek<V>(key(...args), call),
+    invalidate: (...args: Args) => cache.delete(key(...args), call),
+    expire: (...args: Args) => cache.expire(key(...args), call),
+  });
+}

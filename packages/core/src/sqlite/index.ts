@@ -1,0 +1,7 @@
+export {
+  type SqliteShare,
+  type SqliteStats,
+  type SqliteStore,
+  type SqliteStoreOptions,
+  sqliteStore,
+} from '../cache/stores/sqlite/sqlite-store.js';

@@ -1,0 +1,128 @@
+import { deepStrictEqual, fail, ok, strictEqual } from 'node:assert/strict';
+import type { CacheStore, Fence, Invalidation, StoreAnswer, StoredEntry } from '../cache/index.js';
+import type { Clock } from '../kernel/index.js';
+
+/** How a group of cases states one: a name that reads as a promise, and what must not throw. */
+export type DeclarePromise = (name: string, keep: (store: StoreProbe) => Promise<void>) => void;
+
+export type DeclarePairPromise = (name: string, keep: (first: StoreProbe, second: StoreProbe) => Promise<void>) => void;
+
+export type Damage = (place: { store: CacheStore; namespace: string; key: string }) => unknown;
+
+/** What a case of the contract may say of an entry; its value is a text. */
+export interface Sample {
+  readonly tags?: readonly string[];
+  readonly fence?: Fence;
+  readonly keptMs?: number;
+}
+
+/** A store as the cases of its contract use it: in one namespace, with texts for values. */
+export class StoreProbe {
+  readonly store: CacheStore;
+  readonly #clock: Clock;
+  readonly #namespace: string;
+
+  constructor(store: CacheStore, clock: Clock, namespace = 'contract') {
+    this.store = store;
+    this.#clock = clock;
+    this.#namespace = namespace;
+  }
+
+  get namespace(): string {
+    return this.#namespace;
+  }
+
+  in(namespace: string): StoreProbe {
+    return new StoreProbe(this.store, this.#clock, namespace);
+  }
+
+  /** Times with fractions, since a cache's clock has them. */
+  entryOf(text: string, { tags = [], keptMs = 60_000.5 }: Sample = {}): StoredEntry {
+    const storedAt = this.#clock.wall() + 0.25;
+    const keptUntil = storedAt + keptMs;
+    return { bytes: Buffer.from(text), storedAt, freshUntil: storedAt + keptMs / 2, keptUntil, computeMs: 12.5, tags };
+  }
+
+  async read(keys: readonly string[], tags: readonly string[] = []): Promise<StoreAnswer> {
+    const answer = await this.store.getMany({ namespace: this.#namespace, keys, tags, signal: unaborted() });
+    strictEqual(answer.entries.length, keys.length, 'one answer for each key');
+    return answer;
+  }
+
+  async get(key: string, tags?: readonly string[]): Promise<StoredEntry | undefined> {
+    const [entry] = (await this.read([key], tags)).entries;
+    return entry === 'unreadable' ? fail(`what is under '${key.slice(0, 40)}' is unreadable`) : entry;
+  }
+
+  async texts(keys: readonly string[], tags?: readonly string[]): Promise<(string | undefined)[]> {
+    const { entries } = await this.read(keys, tags);
+    return entries.map((entry) => (entry === undefined || entry === 'unreadable' ? entry : textOf(entry)));
+  }
+
+  async text(key: string): Promise<string | undefined> {
+    return (await this.texts([key]))[0];
+  }
+
+  /** What a computation begins with. */
+  async fence(keys: readonly string[], tags?: readonly string[]): Promise<Fence> {
+    return (await this.read(keys, tags)).fence;
+  }
+
+  async write(
+    entries: readonly { readonly key: string; readonly entry: StoredEntry; readonly fence?: Fence }[],
+  ): Promise<readonly boolean[]> {
+    const writes = entries.map(({ key, entry, fence }) => ({ key, entry, fence }));
+    const stored = await this.store.setMany({ namespace: this.#namespace, entries: writes, signal: unaborted() });
+    strictEqual(stored.length, entries.length, 'one answer for each entry');
+    for (const each of stored) strictEqual(typeof each, 'boolean');
+    return stored;
+  }
+
+  /** @returns whether it was stored */
+  async set(key: string, text: string, sample: Sample = {}): Promise<boolean> {
+    const [isStored] = await this.write([{ key, entry: this.entryOf(text, sample), fence: sample.fence }]);
+    return isStored === true;
+  }
+
+  async invalidate(invalidation: Invalidation): Promise<void> {
+    await this.store.invalidate({ namespace: this.#namespace, invalidation, signal: unaborted() });
+  }
+
+  delete(...keys: readonly string[]): Promise<void> {
+    return this.invalidate({ type: 'delete', keys });
+  }
+
+  expire(...keys: readonly string[]): Promise<void> {
+    return this.invalidate({ type: 'expire', keys });
+  }
+
+  invalidateTags(...tags: readonly string[]): Promise<void> {
+    return this.invalidate({ type: 'tags', tags });
+  }
+
+  clear(): Promise<void> {
+    return this.invalidate({ type: 'clear' });
+  }
+
+  /** Expired entries may be there, to stand in. */
+  async holdsNothingFresh(key: string, why: string): Promise<void> {
+    const entry = await this.get(key);
+    ok(entry === undefined || entry.freshUntil === 0, `${why}: '${entry && textOf(entry)}' is served`);
+  }
+}
+
+export function sameEntry(actual: StoredEntry | undefined, expected: StoredEntry): void {
+  ok(actual, 'there is an entry');
+  ok(Buffer.from(expected.bytes).equals(actual.bytes), 'the bytes are the same');
+  const { bytes: _, ...found } = actual;
+  const { bytes: __, ...wanted } = expected;
+  deepStrictEqual({ ...found, tags: [...found.tags] }, { ...wanted, tags: [...wanted.tags] });
+}
+
+export function textOf({ bytes }: StoredEntry): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+}
+
+function unaborted(): AbortSignal {
+  return new AbortController().signal;
+}
