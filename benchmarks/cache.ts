@@ -2,42 +2,49 @@ import { cacheContests } from '#cache-contests';
 import { keyCount } from '#cache-walks';
 import { hitsBesideStore, otherWays } from '#cache-ways';
 import { type Measured, measure, type Outcome, printTable, ratiosOf, rounded } from '#harness';
+import { hitRates } from '#hit-rates';
 import { keys } from '#keys';
+import { memoryBytes } from '#memory-bytes';
+import { sqlite } from '#sqlite';
 
-/**
- * What does a hit cost, next to the caches that people would take otherwise? In memory only: a thousand keys that are text
- * and made beforehand, answers of about 250 bytes, asked for one after the other.
- */
+/** What does the cache cost, how much does it take, how often does it know, beside what people would use? */
 export async function cache(): Promise<Outcome> {
-  const besidePeers = await inContests();
-  const alone = await inOtherWays();
-  const ofKeys = await keys();
-  return {
-    ratios: { ...ratiosOf(besidePeers), ...ofKeys.ratios },
-    values: { ...alone, ...ofKeys.values },
-  };
+  const ratios: Record<string, number> = {};
+  const values: Record<string, number> = {};
+  for (const part of [contests, ways, keys, hitRates, memoryBytes, sqlite]) {
+    const outcome = await part();
+    console.log();
+    Object.assign(ratios, outcome.ratios);
+    Object.assign(values, outcome.values);
+  }
+  return { ratios, values };
 }
 
-async function inContests(): Promise<Measured[]> {
-  const contests = await cacheContests();
+async function contests(): Promise<Outcome> {
+  const all = await cacheContests();
   const measured: Measured[] = [];
-  for (const contest of contests) measured.push(await measure(contest));
-  console.log(`A hit on one of ${keyCount} entries in memory, and a miss`);
+  for (const contest of all) measured.push(await measure(contest));
+  console.log(`Hits on ${keyCount} entries in memory, asked for one after the other, and misses`);
   printTable(measured);
   console.log(
-    'Ours takes any data as its key and gives each caller a value that no other can change. The peers take text;',
+    'Our keys may be any data, and nothing that a caller does to a value reaches another. Our peers take text, and',
   );
-  for (const { name, apart } of contests) console.log(`  ${name}: ${apart}`);
-  return measured;
+  for (const { name, apart } of all) console.log(`  ${name}: ${apart}`);
+  return { ratios: ratiosOf(measured), values: nsOf(measured) };
 }
 
-async function inOtherWays(): Promise<Record<string, number>> {
+async function ways(): Promise<Outcome> {
   const besideStore = await hitsBesideStore();
-  const ways = { ...(await otherWays()), 'getOrSet.store': besideStore.hits };
+  const all = { ...(await otherWays()), 'getOrSet.store': besideStore.hits };
   const measured: Measured[] = [];
-  for (const [name, ours] of Object.entries(ways)) measured.push(await measure({ name, ours, units: keyCount }));
-  console.log('\nThe same in other ways');
+  for (const [name, ours] of Object.entries(all)) measured.push(await measure({ name, ours, units: keyCount }));
+  const storeCalls = besideStore.storeCalls();
+  console.log(`Hits of ours in other ways; those beside a store have asked it ${storeCalls} times`);
   printTable(measured);
-  const values = Object.fromEntries(measured.map(({ name, oursNs }) => [`${name}.ns`, rounded(oursNs)]));
-  return { ...values, 'getOrSet.store.calls': besideStore.storeCalls() };
+  return { ratios: {}, values: { ...nsOf(measured), 'getOrSet.store.calls': storeCalls } };
+}
+
+/** What ours takes, by its name without its peer's. */
+function nsOf(measured: readonly Measured[]): Record<string, number> {
+  return Object.fromEntries(measured.map(({ name, oursNs }) => [`${name.replace(/\/.*/, '')}.ns`, rounded(oursNs)]));
 }

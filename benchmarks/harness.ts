@@ -9,8 +9,8 @@ export interface Contest {
 }
 
 /**
- * One call of what is measured. What it gives back is kept alive, so that no compiler may leave the work out. What it does
- * on other threads, and how long it waits for anything, does not count.
+ * One call of what is measured. What it gives back is kept alive, so that no compiler may leave the work out. What it
+ * does on other threads, and how long it waits for anything, does not count.
  */
 export type Task = () => unknown;
 
@@ -39,8 +39,8 @@ const sink: { last: unknown } = { last: undefined };
 /**
  * Measures both sides in rounds that alternate, so that a slow moment of the machine hits both. Each round repeats the
  * call for about 15 ms; what counts is the median of 31 rounds, after five that count for nothing. Time is what this
- * thread has worked, its garbage collection included: on a machine with as many busy processes as cores, the ratio of two
- * times on the wall is off by up to three times.
+ * thread has worked, its garbage collection included: where other processes are as busy as this one, the ratio of two
+ * times on the wall is off by a factor of up to three.
  */
 export async function measure(contest: Contest): Promise<Measured> {
   const { name, ours, peer, units = 1 } = contest;
@@ -74,7 +74,7 @@ async function timeOf(task: Task, repeats: number): Promise<number> {
   return workedMs() - start;
 }
 
-/** Linux keeps a thread's time up to date in steps of 4 ms, and to the microsecond where its process's was just read. */
+/** Linux gives a thread's time in steps of 4 ms, but to the microsecond right after that of its process was read. */
 function workedMs(): number {
   process.cpuUsage();
   const { user, system } = process.threadCpuUsage();

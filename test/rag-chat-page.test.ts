@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createWarmpath, type Warmpath } from '@warmpath/core';
-import { type Clock, systemClock } from '@warmpath/core/kernel';
+import { createWarmpath, type Warmpath, type WarmpathOptions } from '@warmpath/core';
+import { systemClock } from '@warmpath/core/kernel';
 import { type ChatModel, collectAnswer, extractive } from '@warmpath/core/models';
-import { createFakeClock } from '@warmpath/core/testing';
+import { createFakeClock, memoryStore } from '@warmpath/core/testing';
 import { type Browser, type BrowserContextOptions, type Page, chromium as playwright } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
 import { type AppOptions, createApp } from '../examples/rag-chat/src/app.js';
@@ -58,9 +58,9 @@ describe.skipIf(!chromium)('the page of the RAG chat, in a real Chromium', () =>
     options: Partial<AppOptions> = {},
     look: BrowserContextOptions = {},
     path = '/',
-    clock: Clock = systemClock,
+    { clock = systemClock, cache = {} }: Pick<WarmpathOptions, 'clock' | 'cache'> = {},
   ): Promise<Opened> {
-    const runtime: Warmpath = createWarmpath({ chat: { models: [model], retry: { attempts: 1 } }, clock });
+    const runtime: Warmpath = createWarmpath({ chat: { models: [model], retry: { attempts: 1 } }, clock, cache });
     const app = createApp({ library, runtime, model: model.name, suggestions: [question], ...options });
     const server = createServer(app);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -113,6 +113,19 @@ describe.skipIf(!chromium)('the page of the RAG chat, in a real Chromium', () =>
     expect(await origins(page).nth(1).textContent()).toMatch(/^from memory, asked (a moment|\d+ s) ago · [\d.]+ ms$/);
     expect(await page.locator('.words').nth(1).textContent()).toBe(text);
     expect(complaints).toEqual([]);
+  });
+
+  it('says of an answer out of the cache file how long ago it was asked for', async () => {
+    const store = memoryStore();
+    const clock = createFakeClock();
+    const first = await open(extractive(), {}, {}, '/', { clock, cache: { store, ttl: '7d' } });
+    await ask(first.page, question);
+    await origins(first.page).waitFor();
+    await clock.advance(3 * 86_400_000);
+    const { page } = await open(extractive(), {}, {}, '/', { clock, cache: { store: store.peer(), ttl: '7d' } });
+    await ask(page, question);
+    await origins(page).waitFor();
+    expect(await origins(page).textContent()).toMatch(/^from the cache file, asked 3 days ago · [\d.]+ m?s$/);
   });
 
   it('says which model is meant to answer, and when another one stood in for it', async () => {
@@ -169,7 +182,7 @@ describe.skipIf(!chromium)('the page of the RAG chat, in a real Chromium', () =>
 
   it('says kindly that the server refuses, and tries again on request', async () => {
     const clock = createFakeClock();
-    const { page } = await open(extractive(), { rateLimit: { limit: 2, window: '1m' } }, {}, '/', clock);
+    const { page } = await open(extractive(), { rateLimit: { limit: 2, window: '1m' } }, {}, '/', { clock });
     await ask(page, question); // asking for /api/info was the first request
     await origins(page).waitFor();
     await ask(page, question);

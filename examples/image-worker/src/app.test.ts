@@ -1,5 +1,9 @@
 import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { Logger } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { type ModelServer, type ModelServerOptions, startModelServer } from '@warmpath/core/testing';
@@ -29,8 +33,17 @@ afterEach(async () => {
   models = undefined;
 });
 
+const defaults: WorkerConfig = {
+  port: 0,
+  host: '127.0.0.1',
+  maxImageBytes,
+  maxUploads: 16,
+  vision: undefined,
+  cacheFile: undefined,
+};
+
 async function start(config: Partial<WorkerConfig> = {}): Promise<void> {
-  const whole = { port: 0, host: '127.0.0.1', maxImageBytes, maxUploads: 16, vision: undefined, ...config };
+  const whole = { ...defaults, ...config };
   app = await createApp(whole);
   origin = await listen(app, whole);
 }
@@ -364,12 +377,133 @@ describe('a refused upload', () => {
     ['DELETE', '/images', 'POST'],
     ['POST', '/images/0/thumbnail', 'GET, HEAD'],
     ['PUT', '/images/0/resized', 'GET, HEAD'],
+    ['GET', '/images/0', 'DELETE'],
+    ['PATCH', '/images/0', 'DELETE'],
   ])('by %s %s learns which method does something there', async (method, path, allowed) => {
     await start();
     const answer = await fetch(`${origin}${path}`, { method });
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed]);
     expect(await refusal(answer)).toMatchObject({ status: 405, title: 'Method not allowed' });
     expect(warnings).toEqual([]);
+  });
+});
+
+describe('DELETE /images/:id', () => {
+  const forget = (id: string): Promise<Response> => fetch(`${origin}/images/${id}`, { method: 'DELETE' });
+  const statusOf = async (path: string): Promise<number> => (await fetch(origin + path)).status;
+
+  it('forgets the image, its renditions and its caption, and nothing else', async () => {
+    const server = await startWithModel();
+    const bytes = await picture().jpeg().toBuffer();
+    const { id, thumbnail, resized } = await upload(bytes);
+    const other = await upload(await picture(300, 300).jpeg().toBuffer());
+    const answer = await forget(id);
+    expect([answer.status, await answer.text()]).toEqual([204, '']);
+    for (const { url } of [thumbnail, resized]) expect(await statusOf(url)).toBe(404);
+    for (const { url } of [other.thumbnail, other.resized]) expect(await statusOf(url)).toBe(200);
+    expect((await upload(bytes)).caption).toEqual({
+      text: 'A red field under a grey sky.',
+      source: 'model',
+      cached: false,
+    });
+    expect(server.requests).toHaveLength(3);
+  });
+
+  it('may be said twice, and of an image that is not here', async () => {
+    await start();
+    const id = createHash('sha256').update('never seen').digest('hex');
+    expect([(await forget(id)).status, (await forget(id)).status]).toEqual([204, 204]);
+  });
+
+  it.each(['0', 'A'.repeat(64), `${'a'.repeat(64)}0`, '..%2f..%2fetc'])('refuses %s, which is no id', async (id) => {
+    await start();
+    const answer = await forget(id);
+    expect(answer.status).toBe(400);
+    expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+    expect(await answer.json()).toEqual({
+      type: 'about:blank',
+      title: 'Bad request',
+      status: 400,
+      detail: expect.stringMatching(/^'.{1,80}' is no image's id: those have 64 hexadecimal digits, and come with/),
+    });
+    expect([warnings, errors]).toEqual([[], []]);
+  });
+});
+
+describe('captions in a file', () => {
+  let folder = '';
+  let cacheFile = '';
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'warmpath-worker-'));
+    cacheFile = join(folder, 'captions.sqlite');
+  });
+  afterEach(async () => {
+    await app?.close(); // before its file is gone
+    rmSync(folder, { recursive: true });
+  });
+
+  const restart = async (model?: ModelServer): Promise<void> => {
+    await app?.close();
+    await start({ cacheFile, vision: model && { baseUrl: model.ollamaUrl, model: 'llava' } });
+  };
+
+  it('survive a restart: the same words, and the model is not asked again', async () => {
+    models = await startModelServer({ reply: 'A red field under a grey sky.' });
+    const bytes = await picture().jpeg().toBuffer();
+    await restart(models);
+    const { caption } = await upload(bytes);
+    await restart(models);
+    models.fail({ status: 500, times: 10 });
+    expect((await upload(bytes)).caption).toEqual({ ...caption, cached: true });
+    expect(models.requests).toHaveLength(1);
+    await app?.close();
+    expect(readdirSync(folder)).toEqual(['.captions.sqlite.lock', 'captions.sqlite']); // no log is left to be taken in
+  });
+
+  it('are forgotten there, too', async () => {
+    const bytes = await picture().jpeg().toBuffer();
+    await restart();
+    const { id } = await upload(bytes);
+    await restart();
+    expect((await fetch(`${origin}/images/${id}`, { method: 'DELETE' })).status).toBe(204);
+    await restart();
+    expect((await upload(bytes)).caption.cached).toBe(false);
+  });
+
+  it('are forgotten later when another program holds the file, and the answer says so', async () => {
+    await restart();
+    const bytes = await picture().jpeg().toBuffer();
+    const { id } = await upload(bytes);
+    const intruder = new DatabaseSync(cacheFile);
+    intruder.exec('begin immediate');
+    const forgotten = await fetch(`${origin}/images/${id}`, { method: 'DELETE' });
+    expect([forgotten.status, await forgotten.text()]).toEqual([202, '']);
+    expect((await upload(bytes)).caption.cached).toBe(false);
+    intruder.exec('rollback');
+    intruder.close();
+  });
+
+  it('that is damaged are set aside and said so, and the worker starts', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const bytes = await picture().jpeg().toBuffer();
+    await restart();
+    await upload(bytes);
+    await app?.close();
+    writeFileSync(cacheFile, readFileSync(cacheFile).fill(0x55, 0, 4_096));
+    await start({ cacheFile });
+    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(`${cacheFile}.corrupt-1`), {
+      code: 'WARMPATH_SQLITE',
+    });
+    expect((await upload(bytes)).caption.cached).toBe(false);
+    expect((await upload(bytes)).caption.cached).toBe(true);
+  });
+
+  it('cannot be kept where there is no folder, which one line says', async () => {
+    const nowhere = join(folder, 'nowhere');
+    await expect(createApp({ ...defaults, cacheFile: join(nowhere, 'captions.sqlite') })).rejects.toMatchObject({
+      name: 'ConfigError',
+      message: `CACHE_FILE cannot be used: there is no folder '${nowhere}'; create it first.`,
+    });
   });
 });
 

@@ -5,7 +5,9 @@ import { NestFactory } from '@nestjs/core';
 import { MulterModule, type NestExpressApplication } from '@nestjs/platform-express';
 import type { WarmpathEvent } from '@warmpath/core';
 import { ollama } from '@warmpath/core/models';
+import type { SqliteStore } from '@warmpath/core/sqlite';
 import { WarmpathModule } from '@warmpath/nestjs';
+import { CACHE_FILE, CacheFileCloser, openCacheFile, watchCacheFile } from './cache-file.js';
 import { Captioner, VISION_MODEL } from './captioner.js';
 import type { WorkerConfig } from './config.js';
 import { ImageProcessor } from './image-processor.js';
@@ -16,17 +18,26 @@ import { UploadRefusals } from './upload-refusals.js';
 
 @Module({})
 class ImageWorkerModule {
-  static with({ vision, maxImageBytes }: WorkerConfig): DynamicModule {
+  static with({ vision, maxImageBytes }: WorkerConfig, store: SqliteStore | undefined): DynamicModule {
+    const watchStore = watchCacheFile();
     return {
       module: ImageWorkerModule,
       imports: [
-        WarmpathModule.forRoot({ onEvent: logFallback }),
+        WarmpathModule.forRoot({
+          ...(store ? { cache: { store } } : {}),
+          onEvent(event) {
+            logOutage(event);
+            watchStore(event);
+          },
+        }),
         MulterModule.register({ limits: { fileSize: maxImageBytes, files: 1, fields: 10, fieldSize: 1_024 } }),
       ],
       controllers: [ImagesController],
       providers: [
         ImageProcessor,
         Captioner,
+        CacheFileCloser,
+        { provide: CACHE_FILE, useFactory: () => store },
         { provide: ImageStore, useFactory: () => new ImageStore() },
         { provide: VISION_MODEL, useFactory: () => vision && ollama(vision) },
       ],
@@ -36,10 +47,17 @@ class ImageWorkerModule {
 
 const logger = new Logger('Captions');
 
-function logFallback(event: WarmpathEvent): void {
-  if (event.type !== 'fallback.used') return;
-  const why = event.error instanceof Error ? event.error.message : String(event.error);
-  logger.warn(`${event.failed} failed, ${event.next} answers instead: ${why}`);
+/** A caption that the model could not write, whether another one was given for it or an old one is served on. */
+function logOutage(event: WarmpathEvent): void {
+  if (event.type === 'fallback.used') {
+    logger.warn(`${event.failed} failed, ${event.next} answers instead: ${reasonOf(event.error)}`);
+  } else if (event.type === 'cache.failed' && event.background) {
+    logger.warn(`A caption could not be written anew, the old one is served on: ${reasonOf(event.error)}`);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**
@@ -61,9 +79,13 @@ export async function listen(app: NestExpressApplication, { port, host }: Worker
   return `http://${address.includes(':') ? `[${address}]` : address}:${taken}`;
 }
 
-/** The worker, ready to listen. */
+/**
+ * The worker, ready to listen.
+ * @throws ConfigError when the cache file cannot be had
+ */
 export async function createApp(config: WorkerConfig): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(ImageWorkerModule.with(config), {
+  const store = config.cacheFile === undefined ? undefined : await openCacheFile(config.cacheFile);
+  const app = await NestFactory.create<NestExpressApplication>(ImageWorkerModule.with(config, store), {
     bodyParser: false,
     logger: ['warn', 'error', 'fatal'],
     abortOnError: false,

@@ -14,9 +14,16 @@ export interface Caption {
   readonly source: 'model' | 'measured';
 }
 
-type Captioned = Pick<ProcessedImage, 'measurements' | 'resized'>;
+type Captioned = Pick<ProcessedImage, 'id' | 'measurements' | 'resized'>;
 
 const question = 'Describe this image in one plain sentence of at most 25 words. Do not begin with "The image".';
+const caches = { modelled: 'captions.model', measured: 'captions.measured' } as const;
+const maxEntries = 10_000;
+
+/** One tag for all captions of an image, whoever wrote them: what forgets it need not know which models there were. */
+function tagsOf({ id }: Pick<Captioned, 'id'>): readonly string[] {
+  return [`image:${id}`];
+}
 
 @Injectable()
 export class Captioner {
@@ -36,21 +43,46 @@ export class Captioner {
 
   /** The caption of an image, and whether it was kept from an earlier upload of the same bytes. */
   async caption(image: ProcessedImage): Promise<Caption & { readonly cached: boolean }> {
-    const describe = () => (this.#model ? this.modelled(image.id, image) : this.measured(image.id, image));
-    const { value, reports } = await withCacheReports<Caption>(describe);
+    const describe = async (): Promise<Caption> => {
+      const said = this.#model ? await this.modelled(image, this.#model) : null;
+      return said ?? this.measured(image);
+    };
+    const { value, reports } = await withCacheReports(describe);
     const level = reports.at(-1)?.level;
     return { ...value, cached: level === 'memory' || level === 'store' };
   }
 
   /**
-   * The fallback stands outside the cache: what the model says of an image is kept, what stands in for it while the model
-   * is away is not kept in its place, so the next upload asks the model again.
+   * Forgets the captions of an image, and what is being written for it. In this process that holds at once.
+   * @returns whether the cache file has yet to be told
+   */
+  async forget(id: string): Promise<boolean> {
+    const forgetting = Object.values(caches).map((name) => this.#warmpath.cache(name).invalidateTags(tagsOf({ id })));
+    return (await Promise.all(forgetting)).some(({ deferred }) => deferred);
+  }
+
+  /**
+   * What a model says of the same bytes, asked the same way, stays right, so all of that is the key: another model or another
+   * question means another caption, and going back finds the earlier one. The ttl is for a model that changes behind its
+   * name. Past it the old caption is served while the model writes a new one, and for as long as the model is away.
+   *
+   * The fallback stands outside the cache: what stands in for the model is not kept in its place, so the next upload asks
+   * the model again.
+   * @returns null when the model has nothing to say, which is kept for a while as well
    */
   @WithFallback({ to: 'measured' })
-  @Cached({ key: (id: string) => id, ttl: '1d', maxEntries: 10_000 })
-  async modelled(_id: string, { resized }: Captioned): Promise<Caption> {
-    const model = this.#model;
-    if (!model) throw new Error('There is no vision model.');
+  @Cached({
+    name: caches.modelled,
+    key: ({ id }: Captioned, { name }: ChatModel) => ({ image: id, model: name, question }),
+    tags: tagsOf,
+    ttl: '30d',
+    jitter: 0.1,
+    staleWhileRevalidate: '30d',
+    grace: '90d',
+    negativeTtl: '10m',
+    maxEntries,
+  })
+  async modelled({ resized }: Captioned, model: ChatModel): Promise<Caption | null> {
     const images = [await this.#images.forModel(resized)];
     const answer = await this.#warmpath.retry(
       'caption',
@@ -62,12 +94,12 @@ export class Captioner {
       { attempts: 2, timeout: '60s' },
     );
     const text = answer.text.trim();
-    if (text === '') throw new Error(`${model.name} had nothing to say about the image.`);
-    return { text, source: 'model' };
+    return text === '' ? null : { text, source: 'model' };
   }
 
-  @Cached({ key: (id: string) => id, ttl: '1d', maxEntries: 10_000 })
-  async measured(_id: string, { measurements }: Captioned): Promise<Caption> {
+  /** Cheap, so it need not outlive the next version of the sentence for long. */
+  @Cached({ name: caches.measured, key: ({ id }: Captioned) => id, tags: tagsOf, ttl: '1h', maxEntries })
+  async measured({ measurements }: Captioned): Promise<Caption> {
     return { text: measuredCaption(measurements), source: 'measured' };
   }
 }

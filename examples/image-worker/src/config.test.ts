@@ -3,9 +3,16 @@ import { ConfigError, helpFor, readConfig } from './config.js';
 
 describe('the configuration', () => {
   it('has a default for everything, and an empty variable counts as none', () => {
-    const defaults = { port: 3001, host: '127.0.0.1', maxImageBytes: 10_485_760, maxUploads: 16, vision: undefined };
+    const defaults = {
+      port: 3001,
+      host: '127.0.0.1',
+      maxImageBytes: 10_485_760,
+      maxUploads: 16,
+      vision: undefined,
+      cacheFile: undefined,
+    };
     expect(readConfig({})).toEqual(defaults);
-    expect(readConfig({ PORT: '', OLLAMA_URL: ' ' })).toEqual(defaults);
+    expect(readConfig({ PORT: '', OLLAMA_URL: ' ', CACHE_FILE: '' })).toEqual(defaults);
   });
 
   it('reads what is set', () => {
@@ -15,6 +22,7 @@ describe('the configuration', () => {
       MAX_IMAGE_BYTES: '2048',
       MAX_UPLOADS: '4',
       OLLAMA_URL: 'http://localhost:11434',
+      CACHE_FILE: 'captions.sqlite',
     };
     expect(readConfig(env)).toEqual({
       port: 0,
@@ -22,13 +30,22 @@ describe('the configuration', () => {
       maxImageBytes: 2048,
       maxUploads: 4,
       vision: { baseUrl: 'http://localhost:11434', model: 'llava' },
+      cacheFile: 'captions.sqlite',
     });
     expect(readConfig({ ...env, OLLAMA_VISION_MODEL: 'moondream' }).vision?.model).toBe('moondream');
   });
 
   it('says which variables there are to those who ask, and takes no flag', () => {
     expect(helpFor([])).toBeUndefined();
-    for (const name of ['PORT', 'HOST', 'MAX_IMAGE_BYTES', 'MAX_UPLOADS', 'OLLAMA_URL', 'OLLAMA_VISION_MODEL']) {
+    for (const name of [
+      'PORT',
+      'HOST',
+      'MAX_IMAGE_BYTES',
+      'MAX_UPLOADS',
+      'OLLAMA_URL',
+      'OLLAMA_VISION_MODEL',
+      'CACHE_FILE',
+    ]) {
       expect(helpFor(['--help'])).toContain(`  ${name} `);
     }
     expect(() => helpFor(['--port'])).toThrow(ConfigError);

@@ -8,6 +8,8 @@ export interface WorkerConfig {
   readonly maxUploads: number;
   /** The vision model that writes captions; without one they are built from measurements. */
   readonly vision: { readonly baseUrl: string; readonly model: string } | undefined;
+  /** The file that captions are kept in; undefined means memory alone. */
+  readonly cacheFile: string | undefined;
 }
 
 /** A setting that the worker cannot start with; its message is one line for the person who set it. */
@@ -26,7 +28,8 @@ It takes no flags. The environment decides:
   MAX_IMAGE_BYTES      the largest upload; default 10485760
   MAX_UPLOADS          how many may be under way at once; default 16
   OLLAMA_URL           an Ollama server that writes the captions; default none
-  OLLAMA_VISION_MODEL  its model; default llava`;
+  OLLAMA_VISION_MODEL  its model; default llava
+  CACHE_FILE           keeps captions in this file as well; default memory alone`;
 
 /**
  * How to start the worker, for those who ask; undefined without arguments.
@@ -52,6 +55,7 @@ export function readConfig(env: Environment): WorkerConfig {
     maxUploads: integer(env, 'MAX_UPLOADS', 16, 1, 1_000),
     vision:
       baseUrl === undefined ? undefined : { baseUrl: url(baseUrl), model: read(env, 'OLLAMA_VISION_MODEL') ?? 'llava' },
+    cacheFile: read(env, 'CACHE_FILE'),
   };
 }
 

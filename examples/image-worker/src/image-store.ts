@@ -25,12 +25,12 @@ export class ImageStore {
   }
 
   put(id: string, image: StoredImage): void {
-    this.#remove(id);
+    this.delete(id);
     this.#images.set(id, image);
     this.#bytes += sizeOf(image);
     for (const oldest of this.#images.keys()) {
       if (this.#bytes <= this.#limit) break;
-      this.#remove(oldest);
+      this.delete(oldest);
     }
   }
 
@@ -43,7 +43,7 @@ export class ImageStore {
     return image;
   }
 
-  #remove(id: string): void {
+  delete(id: string): void {
     const image = this.#images.get(id);
     if (image) this.#bytes -= sizeOf(image);
     this.#images.delete(id);

@@ -1,16 +1,19 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   All,
   BadRequestException,
   Controller,
+  Delete,
   Get,
   Header,
+  HttpCode,
   Inject,
   MethodNotAllowedException,
   NotFoundException,
   Param,
   Post,
   Req,
+  Res,
   StreamableFile,
   UnsupportedMediaTypeException,
   UploadedFile,
@@ -85,6 +88,19 @@ export class ImagesController {
     return this.#serve(id, 'resized');
   }
 
+  /** There may be captions where there is no image any more: those outlive it, and this process. */
+  @Delete(':id')
+  @HttpCode(204)
+  async forget(@Param('id') id: string, @Res({ passthrough: true }) response: ServerResponse): Promise<void> {
+    if (!/^[0-9a-f]{64}$/.test(id)) {
+      throw new BadRequestException(
+        `'${id.slice(0, 80)}' is no image's id: those have 64 hexadecimal digits, and come with the answer to an upload.`,
+      );
+    }
+    this.#store.delete(id);
+    if (await this.#captioner.forget(id)) response.statusCode = 202; // here it is forgotten, in the file it will be
+  }
+
   @All()
   @Header('Allow', 'POST')
   onlyPosted(): never {
@@ -95,6 +111,12 @@ export class ImagesController {
   @Header('Allow', 'GET, HEAD')
   onlyRead(): never {
     throw new MethodNotAllowedException('This can only be read. Images are posted to /images.');
+  }
+
+  @All(':id')
+  @Header('Allow', 'DELETE')
+  onlyForgotten(): never {
+    throw new MethodNotAllowedException('An image can only be deleted here. It is served as /thumbnail and /resized.');
   }
 
   #serve(id: string, rendition: keyof StoredImage): StreamableFile {

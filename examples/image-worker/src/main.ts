@@ -15,9 +15,10 @@ async function start(): Promise<void> {
   const app = await createApp(config);
   try {
     const url = await listen(app, config);
-    const { vision } = config;
+    const { vision, cacheFile } = config;
     const captions = vision ? `captions by ${vision.model} of ${vision.baseUrl}` : 'measured captions';
-    console.log(`The image worker listens at ${url} (${captions}).`);
+    const kept = cacheFile === undefined ? '' : `, kept in ${cacheFile}`;
+    console.log(`The image worker listens at ${url} (${captions}${kept}).`);
   } catch (error) {
     await app.close();
     throw error;

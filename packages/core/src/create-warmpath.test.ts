@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CacheStore } from './cache/index.js';
 import { createWarmpath, type WarmpathEvent, type WarmpathOptions } from './index.js';
 import type { ChatModel } from './models/index.js';
-import { createFakeClock } from './testing/index.js';
+import { chaosStore, createFakeClock, memoryStore } from './testing/index.js';
 
 const model = (name: string): ChatModel => ({
   name,
@@ -80,6 +80,90 @@ describe('parts by name', () => {
     warmpath.report({ type: 'fallback.used', name: 'x', failed: 'a', next: 'b', error: new Error('no') });
     expect(warmpath.snapshot().fallbacks).toEqual({ x: { used: 1 } });
     expect(events).toHaveLength(1);
+  });
+});
+
+describe('the caches of a runtime', () => {
+  it('have the defaults of the runtime, the store among them, and what is given for one cache wins', async () => {
+    const clock = createFakeClock();
+    const [store, own] = [memoryStore(), memoryStore('own')];
+    const first = createWarmpath({ clock, cache: { store, ttl: '1m', negativeTtl: '1s', scope: 'shared' } });
+    await first.cache('facts').getOrSet('key', () => 'kept');
+    await first.cache('answers', { ttl: '1h' }).getOrSet('key', () => null);
+    await first.cache('apart', { store: own }).getOrSet('key', () => 'kept apart');
+    await first.close();
+    const second = createWarmpath({ clock, cache: { store: store.peer() } });
+    expect(await second.cache('facts', { scope: 'shared' }).get('key')).toMatchObject({
+      value: 'kept',
+      level: 'store',
+    });
+    expect(await second.cache('apart').get('key')).toBeUndefined();
+    expect(await second.cache('apart too', { store: own.peer() }).get('key')).toBeUndefined(); // names keep caches apart
+    expect(await second.cache('answers').get('key')).toMatchObject({ value: null });
+    await clock.advance(1_000);
+    expect(await first.cache('answers').get('key')).toBeUndefined(); // its negativeTtl is the runtime's
+  });
+
+  it('give everything that a cache can do', async () => {
+    const clock = createFakeClock();
+    const warmpath = createWarmpath({ clock, cache: { store: memoryStore(), ttl: '1m', grace: '1h' } });
+    const cache = warmpath.cache('x');
+    let calls = 0;
+    const twice = cache.wrap(
+      function twice(n: number) {
+        calls++;
+        return n * 2;
+      },
+      { tags: (n) => [`n:${n}`] },
+    );
+    expect([await twice(2), twice.peek(2), await twice(2), calls]).toEqual([4, 4, 4, 1]);
+    expect(await cache.get(twice.key(2))).toMatchObject({ value: 4, level: 'memory' });
+    await cache.invalidateTags(['n:2']);
+    expect([twice.peek(2), await twice(2), calls]).toEqual([undefined, 4, 2]);
+    await twice.invalidate(2);
+    expect(twice.peek(2)).toBeUndefined();
+    expect(await cache.getOrSetMany([1, 2], (missing) => missing.map((n) => -n))).toEqual([-1, -2]);
+    await cache.setMany([[3, 'c']]);
+    expect((await cache.getMany([1, 3, 4])).map((result) => result?.value)).toEqual([-1, 'c', undefined]);
+    await cache.expire(1);
+    expect(await cache.resolve(1, () => Promise.reject(new Error('away')))).toMatchObject({
+      value: -1,
+      stale: 'failed',
+    });
+    const { chunks } = await cache.stream('s', async function* () {
+      yield 'chunk';
+    });
+    for await (const chunk of chunks) expect(chunk).toBe('chunk');
+    await cache.clear();
+    expect(cache.peek(3)).toBeUndefined();
+    await warmpath.close();
+  });
+
+  it('count in the snapshot what they serve stale, refresh, let go, reject and cannot store', async () => {
+    const clock = createFakeClock();
+    const store = memoryStore();
+    const shaky = chaosStore(store, { clock });
+    const warmpath = createWarmpath({ clock, cache: { store: shaky, ttl: '1s', staleWhileRevalidate: '1m' } });
+    const cache = warmpath.cache('x', { maxEntries: 2 });
+    await cache.getOrSet('a', () => 1);
+    await clock.advance(1_000);
+    await cache.getOrSet('a', () => 2); // the old value, and a refresh
+    await clock.advance(0);
+    expect(cache.peek('a')).toBe(2);
+    for (const key of ['b', 'c', 'd']) await cache.set(key, key);
+    shaky.trouble('reject', 'setMany');
+    await cache.set('e', 'e');
+    await clock.advance(0);
+    shaky.trouble(undefined);
+    const other = createWarmpath({
+      clock,
+      cache: { store: store.peer(), encryption: { current: 'k', keys: { k: 'ab'.repeat(32) } } },
+    });
+    expect(await other.cache('x').get('a')).toBeUndefined(); // what is not encrypted is not taken for what is
+    const { evictions, ...counted } = warmpath.snapshot().caches.x ?? {};
+    expect(counted).toMatchObject({ hits: { memory: 2 }, staleHits: 1, misses: 1, refreshes: 1, storeFailures: 1 });
+    expect(evictions).toBeGreaterThan(0);
+    expect(other.snapshot().caches.x).toMatchObject({ rejected: 1 });
   });
 });
 

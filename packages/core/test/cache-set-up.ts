@@ -15,7 +15,7 @@ interface SetUp {
 export function setUp({
   clock = createFakeClock(),
   ...options
-}: Partial<CacheOptions> & { clock?: FakeClock } = {}): SetUp {
+}: Omit<Partial<CacheOptions>, 'clock'> & { clock?: FakeClock } = {}): SetUp {
   const events: CacheEvent[] = [];
   const log: string[] = [];
   const onEvent = (event: CacheEvent): void => {
@@ -28,16 +28,15 @@ export function setUp({
 interface StoredSetUp extends SetUp {
   readonly store: ChaosStore;
   /** Another cache on the same data, as another process has it. */
-  another(options?: Partial<CacheOptions>): SetUp;
+  another(): SetUp;
 }
 
 /** The same with a store behind it that has trouble on demand. */
-export function setUpWithStore(options: Partial<CacheOptions> = {}): StoredSetUp {
+export function setUpWithStore(options: Omit<Partial<CacheOptions>, 'clock'> = {}): StoredSetUp {
   const clock = createFakeClock();
   const plain = memoryStore();
   const store = chaosStore(plain, { clock });
-  const another = (others: Partial<CacheOptions> = {}): SetUp =>
-    setUp({ ...options, clock, store: plain.peer(), ...others });
+  const another = (): SetUp => setUp({ ...options, clock, store: plain.peer() });
   return { ...setUp({ ...options, clock, store }), store, another };
 }
 

@@ -1,4 +1,5 @@
-import { createWarmpath } from '@warmpath/core';
+import { createWarmpath, type PerformanceSnapshot } from '@warmpath/core';
+import { createFakeClock, memoryStore } from '@warmpath/core/testing';
 import { describe, expect, it } from 'vitest';
 import { serve } from '../test/serve.js';
 import { performancePage } from './performance-page.js';
@@ -34,6 +35,38 @@ describe('the performance page', () => {
       uptimeMs: expect.any(Number),
       caches: { docs: { hits: { memory: 1 }, misses: 1, hitRate: 0.5 } },
       limiters: { http: { allowed: 1, refused: 1 } },
+    });
+  });
+
+  it('shows of a cache what came from where, what was served stale and refreshed, and what its store has done', async () => {
+    const clock = createFakeClock();
+    const runtime = createWarmpath({
+      clock,
+      cache: { store: memoryStore(), ttl: '1s', grace: '1m', staleWhileRevalidate: '10s' },
+    });
+    const url = await served({ runtime });
+    const rates = runtime.cache('rates');
+    const slowly = async () => {
+      await clock.advance(40);
+      return 1;
+    };
+    await rates.getOrSet('EUR', slowly);
+    await clock.advance(1_000);
+    await rates.getOrSet('EUR', () => 2);
+    await clock.advance(12_000);
+    await rates.getOrSet('EUR', () => Promise.reject(new Error('closed')));
+    const { caches } = (await (await fetch(`${url}/performance`)).json()) as PerformanceSnapshot;
+    expect(caches.rates).toEqual({
+      hits: { memory: 2, store: 0, shared: 0 },
+      staleHits: 2,
+      misses: 2,
+      failures: 1,
+      refreshes: 1,
+      evictions: 0,
+      rejected: 0,
+      storeFailures: 0,
+      savedMs: 40,
+      hitRate: 0.5,
     });
   });
 

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CacheResult } from '@warmpath/core/cache';
 
 /** How one call of a `@Cached` method was answered. */
-export interface CacheReport extends Pick<CacheResult<unknown>, 'level' | 'ageMs'> {
+export interface CacheReport extends Pick<CacheResult<unknown>, 'level' | 'ageMs' | 'stale'> {
   readonly cache: string;
 }
 
@@ -22,7 +22,7 @@ export async function withCacheReports<T>(
   return { value, reports };
 }
 
-export function reportCacheResult(cache: string, { level, ageMs }: CacheResult<unknown>): void {
+export function reportCacheResult(cache: string, { level, ageMs, stale }: CacheResult<unknown>): void {
   const reports = listeners.getStore();
-  if (reports && reports.length < mostReports) reports.push({ cache, level, ageMs });
+  if (reports && reports.length < mostReports) reports.push({ cache, level, ageMs, stale });
 }

@@ -59,7 +59,10 @@ describe('a ttl', () => {
     await cache.getOrSet('call', () => 1, { ttl: 0 });
     await cache.getOrSet('computation', ({ setTtl }) => setTtl(0));
     await cache.getOrSet('nothing', () => undefined);
-    await cache.getOrSet('not wanted', ({ doNotStore }) => doNotStore());
+    await cache.getOrSet('not wanted', ({ doNotStore }) => {
+      doNotStore();
+      return 1;
+    });
     const unstored = log.filter((each) => each.startsWith('cache.unstored'));
     expect(unstored).toEqual(Array(4).fill('cache.unstored not-wanted'));
     expect(await cache.getMany(['call', 'computation', 'nothing', 'not wanted'])).toEqual(Array(4).fill(undefined));

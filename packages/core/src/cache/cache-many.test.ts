@@ -175,7 +175,7 @@ describe('getOrSetMany', () => {
   });
 
   it.each<[string, unknown, string, number | undefined]>([
-    ['too few values', ['A'], '1 values for 2 keys', 1],
+    ['too few values', ['A'], '1 value for 2 keys', 1],
     ['too many values', ['A', 'B', 'C'], '3 values for 2 keys', 3],
     ['no list', { a: 'A' }, 'no list of values (object) for 2 keys', undefined],
   ])('refuses %s, naming both numbers, and keeps none of them', async (_, values, said, got) => {

@@ -141,14 +141,14 @@ describe('clear', () => {
     expect(other.log).toContain('cache.invalidated clear 1 foreign');
   });
 
-  it('is one call to the store and one event, for 50,000 entries as for one', async () => {
+  it('is one call to the store and one event, for 5,000 entries as for one', async () => {
     const { cache, clock, store, log } = setUpWithStore();
-    await cache.setMany(Array.from({ length: 50_000 }, (_, index) => [index, index]));
+    await cache.setMany(Array.from({ length: 5_000 }, (_, index) => [index, index]));
     await clock.settle();
     const before = store.calls.length;
     await cache.clear();
     expect(store.calls.slice(before)).toEqual(['invalidate clear']);
-    expect(cache.peek(49_999)).toBeUndefined();
+    expect(cache.peek(4_999)).toBeUndefined();
     expect(log.at(-1)).toBe('cache.invalidated clear 1');
   });
 

@@ -30,6 +30,14 @@ describe('softTimeout', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('is of no consequence for a computation that is quick, and leaves no timer', async () => {
+    const { cache, clock } = setUp(options);
+    await cache.getOrSet('key', () => 'old');
+    await clock.advance(10_000);
+    expect(await cache.resolve('key', () => 'new')).toMatchObject({ value: 'new', stale: false });
+    expect(clock.pending).toBe(0);
+  });
+
   it('lets those wait for whom there is nothing stale', async () => {
     const { cache, clock } = setUp(options);
     const { compute, resolve } = deferred();

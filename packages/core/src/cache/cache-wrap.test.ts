@@ -69,7 +69,7 @@ describe('wrap', () => {
 
   it('refuses a function without a name, since all of them would share their answers', async () => {
     const { cache } = setUp();
-    const nameless = [() => () => 1, () => async (id: number) => id].map((make) => make());
+    const nameless = [() => async (id: number) => -id, () => async (id: number) => id].map((make) => make());
     for (const fn of nameless) {
       expect(fn.name).toBe('');
       expect(() => cache.wrap(fn)).toThrow(
@@ -77,7 +77,7 @@ describe('wrap', () => {
       );
     }
     const [one, two] = nameless.map((fn, index) => cache.wrap(fn, { name: `number ${index}` }));
-    expect([await one?.(5), await two?.(5)]).toEqual([1, 5]);
+    expect([await one?.(5), await two?.(5)]).toEqual([-5, 5]);
   });
 
   it('shares answers between two functions of one name in one cache: the name is what they are', async () => {

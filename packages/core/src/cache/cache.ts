@@ -59,7 +59,7 @@ class TieredCache implements Cache {
     this.name = options.name;
     this.#options = options;
     this.#reports = new Reports(options);
-    this.#tiers = new Tiers(options, this.#reports, () => this.#voidAll());
+    this.#tiers = new Tiers(options, this.#reports);
     this.#loader = new Loader(options, this.#tiers, this.#reports);
     this.#streams = new Streams(options, this.#tiers, this.#reports);
   }
@@ -69,7 +69,8 @@ class TieredCache implements Cache {
       const tenant = tenantOf(this.#options, call);
       const text = textOf(key);
       const entry = this.#tiers.hit(tenant, text);
-      if (entry !== undefined && this.#isQuiet) {
+      if (entry !== undefined && this.#options.earlyRefresh === 0) {
+        if (this.#reports.isHeard) this.#reportHit(placeOf(tenant, text), entry);
         return Promise.resolve((entry.isShareable ? entry.value : servedValue(entry)) as V);
       }
       return this.#resolve<V>(placeOf(tenant, text), entry, compute, call).then(({ value }) => value);
@@ -78,9 +79,17 @@ class TieredCache implements Cache {
     }
   }
 
-  async resolve<V>(key: unknown, compute: Compute<V>, call: CacheCall = noCall): Promise<CacheResult<V>> {
-    const place = this.#placeOf(key, call);
-    return this.#resolve(place, this.#tiers.hit(place.tenant, place.text), compute, call);
+  resolve<V>(key: unknown, compute: Compute<V>, call: CacheCall = noCall): Promise<CacheResult<V>> {
+    try {
+      const place = this.#placeOf(key, call);
+      const entry = this.#tiers.hit(place.tenant, place.text);
+      if (entry !== undefined && this.#options.earlyRefresh === 0) {
+        return Promise.resolve(this.#served<V>(place, { entry, level: 'memory', stale: false }));
+      }
+      return this.#resolve(place, entry, compute, call);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   peek<V>(key: unknown, call: TenantCall = noCall): V | undefined {
@@ -91,7 +100,7 @@ class TieredCache implements Cache {
       if (!this.#isQuiet) this.#reports.audit('read', placeOf(tenant, text), 'none');
       return undefined;
     }
-    if (!this.#isQuiet) this.#served(placeOf(tenant, text), { entry, level: 'memory', stale: false });
+    if (this.#reports.isHeard) this.#reportHit(placeOf(tenant, text), entry);
     return (entry.isShareable ? entry.value : servedValue(entry)) as V;
   }
 
@@ -199,7 +208,6 @@ class TieredCache implements Cache {
   }
 
   async clear(): Promise<Invalidated> {
-    this.#voidAll();
     return { deferred: await this.#tiers.clear() };
   }
 
@@ -255,11 +263,16 @@ class TieredCache implements Cache {
     return { answer: { entry, level: 'memory', stale: isPaused ? 'failed' : 'revalidating' }, isDue: !isPaused };
   }
 
+  #reportHit(place: Place, entry: MemoryEntry): void {
+    this.#reports.hit(place, 'memory', Math.max(0, this.#tiers.now() - entry.storedAt), entry.computeMs, false);
+    this.#reports.audit('read', place, 'memory');
+  }
+
   /** What the caller gets, and what is said of it. */
   #served<V>(place: Place, answer: Landed & { readonly isShared?: boolean }): CacheResult<V> {
     const { entry, stale } = answer;
     const level = answer.isShared ? 'shared' : answer.level;
-    const ageMs = Math.max(0, this.#options.clock.now() - entry.storedAt);
+    const ageMs = Math.max(0, this.#tiers.now() - entry.storedAt);
     if (level !== 'computed') this.#reports.hit(place, level, ageMs, answer.isShared ? 0 : entry.computeMs, stale);
     this.#reports.audit('read', place, level);
     return { value: servedValue(entry) as V, level, ageMs, stale };
@@ -284,11 +297,6 @@ class TieredCache implements Cache {
     const deferred = await forget(places);
     this.#reports.audit('invalidate', place, deferred ? 'deferred' : 'done');
     return { deferred };
-  }
-
-  #voidAll(): void {
-    this.#loader.voidAll();
-    this.#streams.voidAll();
   }
 
   #load(order: Order, call: ReadCall): Promise<Arrival[]> {

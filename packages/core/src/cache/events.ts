@@ -4,7 +4,10 @@ import type { CacheLevel, Staleness } from './contract.js';
 interface OfEntry {
   readonly cache: string;
   readonly tenant: string | undefined;
-  /** The digest of tenant and key, as stores see it. It is computed when it is read: a microsecond or more. */
+  /**
+   * The digest of tenant and key, as stores see it. Of a hit it is a getter, computed when it is read: `{ ...event }` leaves it
+   * out, JSON does not.
+   */
   readonly key: string;
 }
 

@@ -31,7 +31,7 @@ export class Flight {
   readonly place: Place;
   /** The sequence of invalidations when it began: what was invalidated since then rules its outcome. */
   readonly began: number;
-  /** The tags that its callers know beforehand; the computation may name more. */
+  /** The tags that are known beforehand, of the call and of the previous value; the computation may name others. */
   readonly tags: readonly string[];
   /** What stands in when the computation is slow or fails. */
   previous: StandIn | undefined;

@@ -81,6 +81,17 @@ describe('invalidations', () => {
     expect(invalidations.hasTouched(['name 0'], after)).toBe(false);
   });
 
+  it('forget first what was invalidated longest ago', () => {
+    const invalidations = new Invalidations();
+    invalidations.add(['again and again']);
+    for (let index = 0; index < mostNames - 1; index++) invalidations.add([`name ${index}`]);
+    const began = invalidations.sequence;
+    invalidations.add(['again and again']);
+    invalidations.add(['one too many']);
+    const touched = ['again and again', 'one too many', 'other'].map((name) => invalidations.hasTouched([name], began));
+    expect(touched).toEqual([true, true, false]);
+  });
+
   it('of one name over and over take the place of one', () => {
     const invalidations = new Invalidations();
     const began = invalidations.sequence;

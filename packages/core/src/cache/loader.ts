@@ -83,11 +83,6 @@ export class Loader {
     this.#flights.delete(text);
   }
 
-  voidAll(): void {
-    for (const flight of this.#flights.values()) flight.isVoid = true;
-    this.#flights.clear();
-  }
-
   /** Ends what nobody waits for; from now on nothing is refreshed. */
   close(): void {
     this.#isClosed = true;
@@ -103,7 +98,7 @@ export class Loader {
     const text = placeText(place.tenant, place.text);
     const flight = this.#flights.get(text);
     if (!flight || this.#tiers.isUntouched(place, flight.tags, flight.began)) return flight;
-    this.#flights.delete(text);
+    this.void(place);
     return undefined;
   }
 
@@ -145,7 +140,8 @@ export class Loader {
       const { sequence: began } = this.#tiers;
       const kept = this.#tiers.kept(place);
       const previous = kept && ({ entry: kept, level: 'memory' } as const);
-      const flight = new Flight(place, { began, tags: order.tags, previous, isBackground }, owner);
+      const tags = [...order.tags, ...(kept?.tags ?? [])];
+      const flight = new Flight(place, { began, tags, previous, isBackground }, owner);
       seats.push({ flight, position });
       this.#flights.set(placeText(place.tenant, place.text), flight);
     }
@@ -179,7 +175,7 @@ export class Loader {
     );
     for (const [index, { flight }] of seats.entries()) {
       const entry = found.entries[index];
-      if (entry && !flight.isVoid) this.#takeStored(flight, entry);
+      if (entry) this.#takeStored(flight, entry);
     }
     return found;
   }
@@ -210,23 +206,23 @@ export class Loader {
     const flights = seats.map(({ flight }) => flight);
     const began = clock.now();
     const tenant = seats[0]?.flight.place.tenant;
-    const own = linkAbort({
-      parents: [trip.controller.signal],
-      timeoutMs: hardTimeoutMs,
-      clock,
-      what: `A computation of cache '${name}'`,
-    });
+    const { signal } = trip.controller;
+    // Without a deadline of its own nothing but its callers ends it.
+    const own =
+      hardTimeoutMs === undefined
+        ? undefined
+        : linkAbort({ parents: [signal], timeoutMs: hardTimeoutMs, clock, what: `A computation of cache '${name}'` });
     const softTimer = this.#standInLate(flights);
-    const decided = new Directives(name, own.signal, this.#previousOf(flights));
+    const decided = new Directives(name, own?.signal ?? signal, this.#previousOf(flights));
     try {
       for (const flight of flights) if (!flight.isBackground) this.#reports.miss(flight.place);
       const positions = seats.map(({ position }) => position);
-      const computing = runShared(own.signal, tenant, async () => trip.compute(positions, decided));
-      const result = await (hardTimeoutMs === undefined ? computing : untilAborted(computing, own.signal));
+      const computing = runShared(own?.signal ?? signal, tenant, async () => trip.compute(positions, decided));
+      const result = await (own ? untilAborted(computing, own.signal) : computing);
       const values = checkedValues(name, flights.length, result);
       this.#landing.land({ order: trip, flights, values, decided, beginning, tookMs: clock.now() - began });
     } finally {
-      own.release();
+      own?.release();
       softTimer?.cancel();
     }
   }

@@ -58,7 +58,9 @@ export function onlyAt(order: Order, position: number, place: Place): Order {
 /** @throws WarmpathError `WP_BATCH_MISMATCH` for anything but so many values */
 export function checkedValues(cache: string, expected: number, values: unknown): readonly unknown[] {
   if (Array.isArray(values) && values.length === expected) return values;
-  const got = Array.isArray(values) ? `${values.length} values` : `no list of values (${typeof values})`;
+  const got = Array.isArray(values)
+    ? `${values.length} ${values.length === 1 ? 'value' : 'values'}`
+    : `no list of values (${typeof values})`;
   throw new WarmpathError('WP_BATCH_MISMATCH', `A computation of cache '${cache}' gave ${got} for ${expected} keys.`, {
     details: { cache, expected, got: Array.isArray(values) ? values.length : undefined },
   });

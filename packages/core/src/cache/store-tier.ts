@@ -115,7 +115,8 @@ function timesHere(
 }
 
 function storedEntry(entry: Entry, bytes: Uint8Array, clock: Clock): StoredEntry {
-  const wallOf = (instant: number): number => clock.wall() + instant - clock.now();
+  const aheadMs = clock.wall() - clock.now(); // read once: time goes on between two readings, and the order must stay
+  const wallOf = (instant: number): number => instant + aheadMs;
   return {
     bytes,
     storedAt: wallOf(entry.storedAt),

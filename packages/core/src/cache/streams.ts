@@ -71,11 +71,6 @@ export class Streams {
     this.#open.delete(text);
   }
 
-  voidAll(): void {
-    for (const { stream } of this.#open.values()) stream.voided = 'invalidated';
-    this.#open.clear();
-  }
-
   #joinable(place: Place): OpenStream | undefined {
     const open = this.#open.get(placeText(place.tenant, place.text));
     if (!open || this.#tiers.isUntouched(place, open.tags, open.began)) return open;

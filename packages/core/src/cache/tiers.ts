@@ -49,16 +49,13 @@ export class Tiers {
   readonly #store: StoreTier | undefined;
   readonly #hasFeed: boolean;
   readonly #invalidations = new Invalidations();
-  readonly #onForeignClear: () => void;
   /** The time of hits: see `coarseNow` for how far behind it can be. */
-  readonly #now: () => number;
+  readonly now: () => number;
 
-  /** @param onForeignClear another process has cleared the cache, or may have */
-  constructor(options: ResolvedCacheOptions, reports: Reports, onForeignClear: () => void) {
+  constructor(options: ResolvedCacheOptions, reports: Reports) {
     this.#options = options;
     this.#reports = reports;
-    this.#onForeignClear = onForeignClear;
-    this.#now = coarseNow(options.clock);
+    this.now = coarseNow(options.clock);
     this.#memory = new MemoryTier({
       maxEntries: options.maxEntries,
       maxBytes: options.maxBytes,
@@ -85,7 +82,7 @@ export class Tiers {
   hit(tenant: string | undefined, text: string): MemoryEntry | undefined {
     if (this.#hasFeed) this.catchUp();
     const entry = this.#memory.get(tenant, text);
-    if (entry === undefined || this.#now() >= entry.freshUntil) return undefined;
+    if (entry === undefined || this.now() >= entry.freshUntil) return undefined;
     if (entry.fence !== this.#invalidations.sequence && !this.#isRight(entry)) return undefined;
     this.#memory.use(entry);
     return entry;
@@ -185,7 +182,6 @@ export class Tiers {
     for (const each of news === 'gap' ? (['gap'] as const) : news) {
       if (each === 'gap' || each.type === 'clear') {
         this.#forgetAll();
-        this.#onForeignClear();
         this.#reports.invalidated(each === 'gap' ? 'gap' : 'clear', 1, { foreign: true, deferred: false });
         continue;
       }

@@ -33,6 +33,11 @@ export function kindNumber(kind: ViewKind): number {
   return kinds.indexOf(kind);
 }
 
+/** Undefined for one that a later version must have written. */
+export function kindNamed(number: number): ViewKind | undefined {
+  return kinds[number];
+}
+
 /**
  * A view of the whole of a buffer.
  * @throws RangeError when the bytes are no whole number of elements

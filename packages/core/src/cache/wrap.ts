@@ -25,9 +25,14 @@ export function wrapFunction<Args extends AnyArgs, V>(
     throw badOption(`wrap() of cache '${cache.name}'`, 'name', 'given for a function that has none', name);
   }
   const key = (...args: Args): unknown => [name, keyOfArgs ? keyOfArgs(...args) : args];
-  const callFor = (args: Args): WriteCall => ({ ...call, tags: typeof tags === 'function' ? tags(...args) : tags });
-  async function cached(...args: Args): Promise<V> {
-    return cache.getOrSet<V>(key(...args), () => fn(...args), callFor(args));
+  const fixed: WriteCall = typeof tags === 'function' ? call : { ...call, tags };
+  const callFor = (args: Args): WriteCall => (typeof tags === 'function' ? { ...call, tags: tags(...args) } : fixed);
+  function cached(...args: Args): Promise<V> {
+    try {
+      return cache.getOrSet<V>(key(...args), () => fn(...args), callFor(args));
+    } catch (error) {
+      return Promise.reject(error); // of `key` or `tags`
+    }
   }
   return Object.assign(cached, {
     key,

@@ -8,7 +8,9 @@ import type { Policy } from './decorated-method.js';
 import type { ArgumentsFunction, MethodPolicyDecorator } from './decorator-types.js';
 import { PartsByName } from './parts-by-name.js';
 
-export interface CachedOptions<Key extends ArgumentsFunction = ArgumentsFunction>
+type TagsOption = readonly string[] | ((...args: never[]) => readonly string[]);
+
+export interface CachedOptions<Key extends ArgumentsFunction = ArgumentsFunction, Tags extends TagsOption = TagsOption>
   extends Omit<CacheOptions, 'name' | 'clock' | 'random' | 'onEvent'> {
   /**
    * What tells calls apart, as data: `key: (id: string) => id`. Default: all arguments. Its parameters are checked
@@ -16,10 +18,10 @@ export interface CachedOptions<Key extends ArgumentsFunction = ArgumentsFunction
    */
   readonly key?: Key;
   /**
-   * What `invalidateTags` of the cache may name to forget the answer: a list, or a function of the method's arguments
-   * (which are not checked against the method's).
+   * What `invalidateTags` of the cache may name to forget the answer: a list, or a function that makes one of the method's
+   * arguments: `tags: (id: string) => [id, 'all']`. Its parameters are checked against the method's as well.
    */
-  readonly tags?: readonly string[] | ((...args: never[]) => readonly string[]);
+  readonly tags?: Tags;
   /** Names the cache in events, metrics and a shared store. Default `Class.method`. */
   readonly name?: string;
   /** Reject with `WP_MODULE_MISSING` where there is no WarmpathModule, instead of running the bare method. */
@@ -43,9 +45,9 @@ const rules: Rules<CachedOptions> = {
  * method answers with something that can be read only once, such as a stream or an Observable.
  * @throws WarmpathError `WP_BAD_OPTION`
  */
-export function Cached<Key extends ArgumentsFunction = () => unknown>(
-  options: CachedOptions<Key> = {},
-): MethodPolicyDecorator<Key> {
+export function Cached<Key extends ArgumentsFunction = () => unknown, Tags extends TagsOption = readonly string[]>(
+  options: CachedOptions<Key, Tags> = {},
+): MethodPolicyDecorator<Key, Tags> {
   checkOptions<CachedOptions>('@Cached()', options as CachedOptions, rules);
   const { key, tags, name, strict = false, ...cacheOptions } = options;
   const keyOf = (key ?? ((...args: unknown[]) => args)) as (...args: readonly unknown[]) => unknown;
@@ -69,7 +71,7 @@ export function Cached<Key extends ArgumentsFunction = () => unknown>(
       };
     },
   };
-  return applyPolicy(policy) as MethodPolicyDecorator<Key>;
+  return applyPolicy(policy) as MethodPolicyDecorator<Key, Tags>;
 }
 
 /** Lets a value pass that can be given out more than once. */

@@ -128,8 +128,8 @@ describe('@Cached', () => {
     const cold = await withCacheReports(ask);
     await clock.advance(500);
     const warm = await withCacheReports(ask);
-    expect(cold.reports).toEqual([{ cache: 'Facts.one', level: 'computed', ageMs: 0 }]);
-    expect(warm.reports).toEqual([{ cache: 'Facts.one', level: 'memory', ageMs: 500 }]);
+    expect(cold.reports).toEqual([{ cache: 'Facts.one', level: 'computed', ageMs: 0, stale: false }]);
+    expect(warm.reports).toEqual([{ cache: 'Facts.one', level: 'memory', ageMs: 500, stale: false }]);
     expect(warm.value).toEqual(cold.value);
   });
 });

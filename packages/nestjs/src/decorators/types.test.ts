@@ -30,6 +30,31 @@ class Typed {
     return id;
   }
 
+  @Cached({ tags: ['all'] })
+  @Cached({ tags: () => ['all'] })
+  @Cached({ key: (id: string) => id, tags: (id: string, size: number) => [id, String(size)] })
+  async tagged(id: string, size: number): Promise<string> {
+    return `${id} ${size}`;
+  }
+
+  // @ts-expect-error the tags take a number, the method a string
+  @Cached({ key: (id: string) => id, tags: (id: number) => [String(id)] })
+  async otherTags(id: string): Promise<string> {
+    return id;
+  }
+
+  // @ts-expect-error the key takes a number, although the tags fit
+  @Cached({ key: (id: number) => id, tags: (id: string) => [id] })
+  async tagsAlone(id: string): Promise<string> {
+    return id;
+  }
+
+  // @ts-expect-error tags are a list
+  @Cached({ tags: (id: string) => id })
+  async oneTag(id: string): Promise<string> {
+    return id;
+  }
+
   // @ts-expect-error the key takes more than the method has
   @RateLimited({ limit: 1, window: '1s', key: (id: string, user: string) => id + user })
   async longKey(id: string): Promise<string> {

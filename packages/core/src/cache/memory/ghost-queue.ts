@@ -1,9 +1,10 @@
 /**
- * The keys that left last, as 32-bit fingerprints: at most 24 bytes each, usually 12 to 16, at any length of key.
+ * The keys that left last, as 32-bit fingerprints: 12 to 24 bytes each, whatever the length of the key.
  *
- * Every key gets the next position of a ring. Keys whose fingerprints end alike are chained from the youngest to the oldest, and
- * a chain ends where its next position has left the window, so that nothing is ever unlinked: the dictionary of DEFLATE
- * (RFC 1951) is searched that way. A fingerprint that two keys share makes one of them look known; that costs a place in a queue, no wrong value.
+ * Every key gets the next position of a ring. Keys whose fingerprints end alike are chained from the youngest to the
+ * oldest, and a chain ends where its next position has left the window, so that nothing is ever unlinked: encoders of
+ * DEFLATE (RFC 1951, section 4) search their window like that. Where two keys share a fingerprint one of them looks
+ * known; that costs a place in a queue, never a wrong value. Both operations are O(1), `add` amortised.
  */
 export class GhostQueue {
   #fingerprints = new Uint32Array(0);
@@ -15,7 +16,7 @@ export class GhostQueue {
   #next = 1;
   #length = 0;
 
-  /** @param window how many of the last keys are asked for; the ring grows to hold them, in amortised O(1) */
+  /** @param window how many of the last keys will be asked for; the ring grows to hold them */
   add(fingerprint: number, window: number): void {
     if (window > this.#fingerprints.length) this.#growTo(window);
     this.#append(fingerprint);
@@ -68,7 +69,7 @@ const smallest = 64;
 /** No key has it. */
 const taken = 0;
 
-/** FNV-1a (Fowler, Noll, Vo) of the text, spread by the finalizer of MurmurHash3 (Appleby). Never 0. About 1 ns a character. */
+/** FNV-1a (Fowler, Noll, Vo), spread by the finalizer of MurmurHash3 (Appleby). Never 0. About 1 ns a character. */
 export function fingerprint(text: string, seed: number): number {
   let hash = seed ^ 0x811c9dc5;
   for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);

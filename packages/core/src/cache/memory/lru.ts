@@ -2,7 +2,7 @@ import type { EvictionPolicy } from './eviction.js';
 import type { MemoryEntry } from './memory-entry.js';
 import type { Partition } from './partition.js';
 
-/** Whoever was unused for longest leaves: the control that other policies are compared with. Blind to scans and to cost. */
+/** What was unused for longest leaves: the control for other policies, blind to scans and to cost. All is O(1). */
 export class Lru implements EvictionPolicy {
   admit(entry: MemoryEntry): void {
     entry.partition.main.push(entry);

@@ -5,18 +5,18 @@ import type { Partition } from './partition.js';
 import { Partitions } from './partitions.js';
 import { S3Fifo } from './s3-fifo.js';
 
-export type { MemoryEntry, MemoryFields };
+export type { MemoryEntry };
 
 /** The limit that an entry left for, or `too-large`: it was never let in. */
 export type EvictionReason = Limit | 'too-large';
 
 export interface MemoryTierOptions {
-  /** At least 1. A Map of V8 cannot be trusted with more than 2^23 entries that come and go, so neither is the tier. */
+  /** At least 1. No more than 2^23 are kept: V8 refuses to grow a Map that has more of them coming and going. */
   readonly maxEntries: number;
   readonly maxBytes: number;
   readonly maxBytesPerTenant: number | undefined;
   readonly eviction: 's3-fifo' | 'lru';
-  /** Called once for each entry that memory lets go of or refuses by itself, when everything is in order again. */
+  /** Called once for each entry that is evicted or refused, when all is in order again: it may call back. */
   readonly onEvict?: (entry: MemoryEntry, reason: EvictionReason) => void;
 }
 
@@ -31,9 +31,12 @@ const mapLimit = 2 ** 23;
 const largestPart = 0.1;
 
 /**
- * The first tier: entries by tenant and key, bounded in number and in estimated bytes. It knows nothing of time, freshness or isolation.
- * Each tenant's entries are a partition with a policy of its own, those without a tenant are one more; see `Partitions` for who gives way to whom.
- * `get`, `use`, `remove` and `delete` are O(1), `set` is amortised O(1); with n tenants `set` and removals cost O(log n) more at worst.
+ * The first tier: entries by tenant and key, bounded in number and in estimated bytes. It knows nothing of time,
+ * freshness or isolation. Each tenant's entries are a partition, evicted from apart from all others, and those without
+ * a tenant are one more, without a quota; `Partitions` says who gives way to whom.
+ *
+ * `get` and `use` are O(1) and allocate nothing; `set`, `delete` and `remove` are amortised O(1), and where there are n
+ * tenants O(log n) at worst.
  */
 export class MemoryTier {
   readonly #maxEntries: number;
@@ -76,8 +79,8 @@ export class MemoryTier {
 
   /**
    * Keeps a value under a key, in place of what the key had, and evicts what has to make room.
-   * @returns undefined when it is not kept, and then the key has nothing: it is above a tenth of the byte limit or of its tenant's, or nobody has to
-   * make room for it, since it alone would be more than any other tenant has
+   * @returns undefined when it is not kept, and then the key has nothing: it takes more than a tenth of the byte limit
+   * or of its tenant's, or it alone would be more than what any other tenant has, so that nobody makes room
    */
   set(tenant: string | undefined, key: string, fields: MemoryFields): MemoryEntry | undefined {
     const partition = this.#partitions.of(tenant);

@@ -27,7 +27,7 @@ describe('tenants in one tier', () => {
     const share = fc.record({ entries: fc.integer({ min: 1, max: 14 }), valueBytes: fc.constantFrom(10, 500) });
     fc.assert(
       fc.property(share, fc.array(flood, { maxLength: 20, size: 'max' }), ({ entries, valueBytes }, floods) => {
-        // Seven tenants: 14 entries, and 14 × 750 bytes with what the tenant itself takes, are within a seventh of each limit.
+        // 14 entries, and 14 times 750 bytes with what a tenant takes, are within a seventh of each limit.
         const { fill, held } = tierOf({ maxEntries: 100, maxBytes: 90_000 });
         fill('modest', entries, 'key', valueBytes);
         for (const [turn, each] of floods.entries()) {
@@ -87,13 +87,13 @@ describe('tenants in one tier', () => {
 
   it('refuse a newcomer that would have the largest share, and leave its other entries alone', () => {
     const { tier, fill, held } = tierOf({ maxBytes: 200_000 });
-    for (let tenant = 0; tenant < 20; tenant++) fill(`${tenant}`, 20, 'key', 200);
+    for (let tenant = 0; tenant < 20; tenant++) fill(`${tenant}`, 21, 'key', 200);
     fill('newcomer', 1, 'modest', 200);
     const { size } = tier;
     expect(tier.set('newcomer', 'huge', fieldsOf(15_000))).toBeUndefined();
     expect(tier.get('newcomer', 'modest 0')).toBeDefined();
     expect(tier.size).toBe(size);
-    expect(held('0')).toBe(20);
+    expect(held('0')).toBe(21);
   });
 
   describe('that come and go', () => {

@@ -11,10 +11,11 @@ const fewestDeparted = 1_024;
 /**
  * All partitions with entries, what they hold together, and which of them has to give way.
  *
- * That is the one with the largest share: of the bytes or of the entries, whichever is more of its limit (dominant resource fairness, Ghodsi et al.,
- * NSDI 2011). When a limit is reached its share is above the average, so who is within 1/n of both limits never gives way to another's flood.
- * Tenants that have gone would keep their last entries for ever then, so one that has done nothing while half as many new tenants came as there are gives
- * way first, to the last entry. A tenant that leaves and comes back is not new, so one alone cannot make the others look gone.
+ * That is the one with the largest share, a share being the larger of its parts of the two limits (dominant resource
+ * fairness, Ghodsi et al., NSDI 2011). At a limit the largest share is above the average, so a tenant within 1/n of
+ * both limits never gives way to another's flood. Tenants that are gone would keep their last entries for ever then, so
+ * one that did nothing while new tenants came, half as many as there are and at least a hundred, gives way before all
+ * others, down to its last entry. A tenant that comes back is not new, so none can make the others look gone by itself.
  */
 export class Partitions {
   /** Entries of all partitions. */
@@ -88,7 +89,7 @@ export class Partitions {
     this.#link(partition);
   }
 
-  /** An entry came into the partition (1 and its bytes) or left it (-1 and minus its bytes). O(log n) in the number of partitions. */
+  /** Something came into the partition, or with negative numbers left it. O(log n) in the number of partitions. */
   resize(partition: Partition, entries: number, bytes: number): void {
     this.size += entries;
     this.bytes += bytes;

@@ -3,8 +3,8 @@ import { fingerprint, GhostQueue } from './ghost-queue.js';
 import type { MemoryEntry } from './memory-entry.js';
 import type { Partition } from './partition.js';
 
-// What an entry carries in its low 16 bits: its uses since it came into its queue, its weight, and the rounds that it may
-// still make in the small queue.
+// What an entry carries in its low 16 bits: its uses since it came into its queue, its weight, and the rounds that it
+// may still make in the small queue.
 const usesMask = 0xf;
 const weightShift = 4;
 const weightMask = 0x7 << weightShift;
@@ -22,27 +22,29 @@ const ghostPart = 0.9;
 const roundsPerWeight = 2;
 /** How many of the last entries say what is usual. */
 const densityWindow = 1_024;
-/** An eviction passes over at most so many entries that have earned to stay: some 50 µs rather than the whole queue. */
+/** So many entries that have earned to stay are passed over at most: some 50 µs, rather than the whole queue at once. */
 const mostPassedOver = 1_000;
 
 /**
- * S3-FIFO (Yang, Zhang, Qiu, Yue, Vinayak: FIFO queues are all you need for cache eviction, SOSP 2023). New entries go through a small queue, and
- * those used more than once there move to the main one; the others leave and only their fingerprints are kept in a ghost queue: a key that comes
- * back from there goes to the main queue at once. An entry at the head of the main queue goes to its end as often as it was used, up to three
- * times. So a scan passes through the small queue and pushes out nothing that is in use.
+ * S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: FIFO queues are all you need for cache eviction, SOSP 2023). New entries go
+ * through a small queue. Those used more than once there move to the main one, the others leave, and a ghost queue
+ * remembers their keys: one that comes back from there goes to the main queue at once. At the head of the main queue an
+ * entry goes to its end again as often as it was used, up to three times. So a scan passes through the small queue and
+ * pushes out nothing that is in use.
  *
- * Cost counts as in CAMP (Ghandeharizadeh, Irani, Lam, Yap, Middleware 2014), in powers of two: an entry that cost 2^w times what is usual to
- * compute per byte has the weight w, up to 4. It makes 2w more rounds in the small queue, moves to the main one after a single use, makes w rounds
- * there without any, and each use counts for 1 + 2w of up to 3 + 3w. Usual is the geometric mean of the last thousand or so in the partition, so
- * that few very dear ones do not make all others look cheap. Where all cost the same per byte this is S3-FIFO to the letter.
+ * Cost counts in powers of two as in CAMP (Ghandeharizadeh, Irani, Lam, Yap, Middleware 2014): what costs 2^w times the
+ * usual to compute per byte has the weight w, up to 4. It makes 2w more rounds in the small queue, moves to the main
+ * one after a single use, has w rounds there from the start, and each use counts for 1 + 2w of up to 3 + 3w. The usual
+ * is the geometric mean of the last thousand or so of the partition, which a few very dear ones do not move. Where all
+ * cost the same per byte this is S3-FIFO to the letter, but for the bound below.
  *
- * A use is O(1). An eviction is amortised O(1) over uses and admissions, and never looks at more than a thousand entries.
+ * A use is O(1). An eviction is amortised O(1) over uses and admissions, and passes over a thousand entries at most.
  */
 export class S3Fifo implements EvictionPolicy {
   readonly #ghost = new GhostQueue();
   readonly #heldEntries: () => number;
 
-  /** @param heldEntries how many entries the tier holds, in all partitions: the ghost queue remembers nine tenths as many */
+  /** @param heldEntries how many entries all partitions hold; the ghost queue remembers nine tenths as many */
   constructor(heldEntries: () => number) {
     this.#heldEntries = heldEntries;
   }
@@ -119,7 +121,7 @@ function enterMain(entry: MemoryEntry): void {
 
 /** How many times the usual it cost per byte, as a power of two; an unknown cost is a usual one. */
 function weightOf({ computeMs, bytes, partition }: MemoryEntry): number {
-  if (!(computeMs > 0)) return 0;
+  if (!(computeMs > 0 && computeMs < Number.POSITIVE_INFINITY)) return 0;
   const density = Math.log2(computeMs / bytes);
   partition.densities = Math.min(partition.densities + 1, densityWindow);
   partition.meanDensity += (density - partition.meanDensity) / partition.densities;

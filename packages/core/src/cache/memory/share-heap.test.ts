@@ -11,7 +11,7 @@ describe('ShareHeap', () => {
       fc.record({ remove: index }),
     );
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 200, size: 'max' }), (commands) => {
+      fc.property(fc.array(command, { maxLength: 80, size: 'max' }), (commands) => {
         const heap = new ShareHeap();
         const all = Array.from({ length: 20 }, (_, number) => new Partition(`tenant ${number}`, 0));
         const inside = new Set<Partition>();

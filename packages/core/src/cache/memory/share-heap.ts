@@ -1,8 +1,8 @@
 import type { Partition } from './partition.js';
 
 /**
- * A binary max-heap of partitions by their share. The largest is at hand in O(1); a change of one share costs O(log n) at
- * worst, and a comparison or three when it is small.
+ * A binary max-heap of partitions by their share. The largest is at hand in O(1); a change of a share costs O(log n) at
+ * worst, and three comparisons where it changes no order.
  */
 export class ShareHeap {
   readonly #partitions: Partition[] = [];

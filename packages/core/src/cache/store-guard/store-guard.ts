@@ -159,7 +159,7 @@ export class StoreGuard {
 
   #settle(ticket: Ticket): void {
     const { invalidation } = ticket;
-    this.#unsettled.settle(ticket, (key) => this.#pending.isLate(key));
+    this.#unsettled.settle(ticket);
     if (invalidation.type === 'clear') this.#confirmed.addAll();
     else this.#confirmed.add(invalidation.type === 'tags' ? invalidation.tags : invalidation.keys);
   }

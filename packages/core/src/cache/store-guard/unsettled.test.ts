@@ -47,13 +47,6 @@ describe('what the store has not confirmed', () => {
     expect(unsettled.coversAll).toBe(true);
   });
 
-  it('holds the names that are excepted', () => {
-    const unsettled = new Unsettled();
-    const ticket = unsettled.add(deletionOf('a', 'b'));
-    unsettled.settle(ticket, (name) => name === 'a');
-    expect([unsettled.coversKey('a'), unsettled.coversKey('b')]).toEqual([true, false]);
-  });
-
   it('deletes again a key that is expired while its deletion is not confirmed, and settles neither by the other', () => {
     const unsettled = new Unsettled();
     const deletion = unsettled.add(deletionOf('a'));

@@ -46,10 +46,10 @@ export class Unsettled {
   }
 
   /** The store has confirmed it. What was invalidated again since stays. */
-  settle(ticket: Ticket, except: (name: string) => boolean = () => false): void {
+  settle(ticket: Ticket): void {
     if (this.#clear === ticket) this.#clear = undefined;
     const { names, into } = this.#placeOf(ticket.invalidation);
-    for (const name of names) if (into?.get(name) === ticket && !except(name)) into.delete(name);
+    for (const name of names) if (into?.get(name) === ticket) into.delete(name);
   }
 
   /** What there is to say to the store, in as few words as it takes; each settles the names that it holds. */

@@ -104,7 +104,8 @@ function readEntry({ read, epoch, touched }: Connection, space: SpaceHandle, key
   if (!entry) return 'unreadable';
   // The marks may be of a later snapshot than the entry: then they say all the more.
   for (const tag of entry.tags) {
-    if (read.isTagVoid.get(space.id, tag.toWellFormed(), fence)?.[0] !== 0) return undefined;
+    const [voidUpTo = Number.POSITIVE_INFINITY] = read.voidUpTo.get(tag.toWellFormed(), space.id) ?? [];
+    if (voidUpTo > fence) return undefined;
   }
   if (touched.size < mostTouched) touched.add(id);
   return entry;

@@ -56,6 +56,6 @@ export function trimMarks(statements: MarkStatements, excessBytes: number): numb
     last = sequence;
   }
   statements.trim.run(last);
-  for (const [space, floor] of floors) statements.raiseFloor.run(space, floor);
+  for (const [space, floor] of floors) statements.raiseFloor.run(floor, space);
   return freed;
 }

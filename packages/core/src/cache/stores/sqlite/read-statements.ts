@@ -4,7 +4,7 @@ import { Statement } from './statement.js';
 
 export type Mark = [sequence: number, name: Name, type: 'delete' | 'expire' | 'tags', origin: number];
 
-/** The statements that read, on the way of a hit. */
+/** The statements that read. Parameters are plain `?`: Node 22 takes numbered ones for names. */
 export class ReadStatements {
   readonly begin: Statement<[]>;
   readonly commit: Statement<[]>;
@@ -14,8 +14,8 @@ export class ReadStatements {
     [key: Name, space: number],
     [value: Uint8Array | null, fence: number, id: number, sequence: number]
   >;
-  /** Whether an entry with this tag, stored under the fence, is out of date. */
-  readonly isTagVoid: Statement<[space: number, tag: Name, fence: number], [isVoid: number | null]>;
+  /** Entries with this tag are out of date when their fence is below. */
+  readonly voidUpTo: Statement<[tag: Name, space: number], [sequence: number]>;
   readonly dataVersion: Statement<[], [version: number]>;
   readonly lastSequence: Statement<[], [sequence: number]>;
   readonly position: Statement<
@@ -37,12 +37,12 @@ export class ReadStatements {
     this.entry = new Statement(
       db,
       `select value, fence, entry.id, space.sequence from cache1_space space
-       left join cache1_entry entry on entry.generation = space.generation and entry.key = ?1 where space.id = ?2`,
+       left join cache1_entry entry on entry.generation = space.generation and entry.key = ? where space.id = ?`,
     );
-    this.isTagVoid = new Statement(
+    this.voidUpTo = new Statement(
       db,
-      `select (select tag_floor from cache1_space where id = ?1) > ?3
-       or exists (select 1 from cache1_tag_mark where space = ?1 and name = ?2 and sequence > ?3)`,
+      `select max(tag_floor, ifnull(mark.sequence, 0)) from cache1_space space
+       left join cache1_tag_mark mark on mark.space = space.id and mark.name = ? where space.id = ?`,
     );
     this.dataVersion = new Statement(db, 'pragma data_version');
     this.lastSequence = new Statement(db, 'select sequence from cache1_file');
@@ -53,16 +53,16 @@ export class ReadStatements {
     );
     this.marksSince = new Statement(
       db,
-      `select sequence, name, iif(expired, 'expire', 'delete'), origin from cache1_key_mark
-         where space = ?1 and sequence > ?2
-       union all select sequence, name, 'tags', origin from cache1_tag_mark where space = ?1 and sequence > ?2
-       order by sequence limit ?3`,
+      `select sequence, name, type, origin from (
+         select space, sequence, name, iif(expired, 'expire', 'delete') type, origin from cache1_key_mark
+         union all select space, sequence, name, 'tags', origin from cache1_tag_mark
+       ) where space = ? and sequence > ? order by sequence limit ?`,
     );
     this.hasChores = new Statement(
       db,
-      `select exists (select 1 from cache1_entry where kept_until < ?1)
+      `select exists (select 1 from cache1_entry where kept_until < ?)
        or exists (select 1 from cache1_generation where id not in (select generation from cache1_space))
-       or (select total(bytes) from cache1_generation) > ?2`,
+       or (select total(bytes) from cache1_generation) > ?`,
     );
     this.pages = new Statement(db, 'select page_count, freelist_count from pragma_page_count, pragma_freelist_count');
     this.totals = new Statement(db, 'select (select sum(bytes) from cache1_generation), evicted from cache1_file');

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 
 /** 'WPMC' in the header of every database that is ours (https://www.sqlite.org/pragma.html#pragma_application_id). */
-export const applicationId = 0x57504d43;
+const applicationId = 0x57504d43;
 
 /**
  * The names carry the version: processes of two versions can use one file at the same time and do not see each other's
@@ -17,7 +17,7 @@ export const applicationId = 0x57504d43;
  *
  * A write should change few pages, since each goes through the log: no more trees than these, and none for what can be summed.
  */
-export const schema = `
+const schema = `
   create table cache1_file (
     id integer primary key, epoch text not null, sequence integer not null, generations integer not null,
     hand integer not null, lap_end integer not null, evicted integer not null, key_mark_bytes integer not null, tag_mark_bytes integer not null
@@ -38,7 +38,8 @@ export const schema = `
     origin integer not null, unique (space, name)
   );
   create table cache1_tag_mark (
-    sequence integer primary key, space integer not null, name not null, origin integer not null, unique (space, name)
+    sequence integer primary key, space integer not null, name not null, expired integer not null,
+    origin integer not null, unique (space, name)
   );
 `;
 

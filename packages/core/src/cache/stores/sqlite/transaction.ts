@@ -1,10 +1,10 @@
 import { packEntry, unpackEntry } from '../../envelope.js';
 import type { Fence, Invalidation } from '../../store.js';
-import { DamageError } from './failures.js';
 import { SqliteFence } from './fence.js';
-import { nobody, putMark, trimMarks } from './marks.js';
+import { Ledger, type Space } from './ledger.js';
+import { type NewMark, nobody, putMark, trimMarks } from './marks.js';
 import { type Name, nameBytes, nameOf, namesOfTag } from './names.js';
-import type { EntryRow, FileRow, WriteStatements } from './write-statements.js';
+import type { EntryRow, WriteStatements } from './write-statements.js';
 
 /** An entry on its way into the file. */
 export interface PackedEntry {
@@ -39,60 +39,26 @@ export interface Writer {
   heard(namespace: string): number;
 }
 
-/** The one row of the file. */
-interface Counters {
-  sequence: number;
-  generations: number;
-  hand: number;
-  lapEnd: number;
-  evicted: number;
-  keyMarkBytes: number;
-  tagMarkBytes: number;
-}
-
-interface Space {
-  readonly id: number;
-  generation: number;
-  sequence: number;
-  cleared: number;
-  clearedBy: number;
-  readonly keyFloor: number;
-  readonly tagFloor: number;
-}
-
 /** What a row takes up beside its key, which is there twice, and its value: headers, three indexes, half-empty pages. */
 const rowOverheadBytes = 128;
 /** Large values are chains of pages, and each page has to be looked at to free it. */
 const mostSweptBytes = 16 * 1024 * 1024;
-/**
- * What happens between `begin immediate` and `commit`. Counters are kept here and written once, by `finish`; everything
- * else throws what SQLite throws, and is rolled back as a whole.
- */
+
+/** What happens between `begin immediate` and `commit`. Throws what SQLite throws, and is rolled back as a whole then. */
 export class Transaction {
   readonly #writer: Writer;
   readonly #statements: WriteStatements;
-  readonly #counters: Counters;
-  readonly #before: string;
-  /** Of all entries, dead ones included. */
-  #bytes: number;
-  readonly #spaces = new Map<string, Space>();
-  readonly #changed = new Set<Space>();
-  readonly #counts = new Map<number, { entries: number; bytes: number }>();
+  readonly #ledger: Ledger;
 
   constructor(writer: Writer) {
     this.#writer = writer;
     this.#statements = writer.statements;
-    const row = this.#statements.file.get();
-    if (!row) throw new DamageError('the counters are gone');
-    const [sequence, generations, hand, lapEnd, evicted, keyMarkBytes, tagMarkBytes] = row;
-    this.#counters = { sequence, generations, hand, lapEnd, evicted, keyMarkBytes, tagMarkBytes };
-    this.#before = row.join();
-    this.#bytes = this.#statements.bytes.get()?.[0] ?? 0;
+    this.#ledger = new Ledger(writer.statements);
   }
 
   /** @returns false when the entry is void */
   set(namespace: string, entry: PackedEntry): boolean {
-    const space = this.#space(namespace);
+    const space = this.#ledger.space(namespace);
     if (this.#isVoid(space, entry)) return false;
     const { key, packed, keptUntil } = entry;
     const old = this.#statements.find.get(space.generation, key);
@@ -100,32 +66,31 @@ export class Transaction {
     if (size > this.#writer.limits.maxEntryBytes || this.#writer.isLogFull) {
       // As if it were evicted at once. What it replaces goes as well: it is not what was set last.
       if (old) this.#remove(old);
-      this.#counters.evicted++;
+      this.#ledger.counters.evicted++;
     } else if (old) {
-      this.#count(space.generation, 0, size - old[2]);
-      this.#statements.replace.run(old[0], space.sequence, size, keptUntil, packed);
+      this.#ledger.count(space.generation, 0, size - old[2]);
+      this.#statements.replace.run(space.sequence, size, keptUntil, packed, old[0]);
     } else {
-      this.#count(space.generation, 1, size);
+      this.#ledger.count(space.generation, 1, size);
       this.#statements.add.run(space.generation, key, space.sequence, size, keptUntil, packed);
     }
     return true;
   }
 
   invalidate(namespace: string, invalidation: Invalidation): void {
-    const space = this.#space(namespace);
-    this.#changed.add(space);
+    const space = this.#ledger.space(namespace);
     switch (invalidation.type) {
       case 'delete':
-        for (const key of invalidation.keys) this.#delete(namespace, space, nameOf(key));
+        for (const key of invalidation.keys) this.#delete(space, nameOf(key));
         break;
       case 'expire':
-        for (const key of invalidation.keys) this.#expire(namespace, space, nameOf(key));
+        for (const key of invalidation.keys) this.#expire(space, nameOf(key));
         break;
       case 'tags':
-        for (const tag of invalidation.tags) this.#voidTag(namespace, space, tag);
+        for (const tag of invalidation.tags) this.#voidTag(space, tag);
         break;
       case 'clear':
-        this.#clear(namespace, space);
+        this.#clear(space);
     }
   }
 
@@ -136,8 +101,8 @@ export class Transaction {
 
   /** Removes entries that nobody may be given any more. @returns how many; 0 when there are none left */
   sweep(wall: number, limit: number): number {
-    const bytesBefore = this.#bytes;
-    const isEnough = (): boolean => bytesBefore - this.#bytes > mostSweptBytes;
+    const bytesBefore = this.#ledger.bytes;
+    const isEnough = (): boolean => bytesBefore - this.#ledger.bytes > mostSweptBytes;
     let removed = 0;
     for (const row of this.#statements.overdue.all(wall, limit)) {
       if (isEnough()) return removed;
@@ -163,11 +128,12 @@ export class Transaction {
    * @returns whether there still is too much
    */
   evict(wall: number, limit: number): boolean {
+    const ledger = this.#ledger;
+    const { counters } = ledger;
     const { maxBytes } = this.#writer.limits;
-    if (this.#bytes <= maxBytes) return false;
-    const counters = this.#counters;
+    if (ledger.bytes <= maxBytes) return false;
     let left = limit - this.sweep(wall, limit);
-    while (this.#bytes > maxBytes && left > 0) {
+    while (ledger.bytes > maxBytes && left > 0) {
       const rows = this.#statements.between.all(counters.hand, counters.lapEnd, Math.min(left, 16));
       if (rows.length === 0) {
         counters.hand = 0;
@@ -175,31 +141,25 @@ export class Transaction {
         left--;
       }
       for (const [id, generation, size, isUsed] of rows) {
-        if (this.#bytes <= maxBytes) break;
+        if (ledger.bytes <= maxBytes) break;
         counters.hand = id;
         left--;
         if (isUsed) this.#statements.unuse.run(id);
         else counters.evicted += this.#remove([id, generation, size]);
       }
     }
-    return this.#bytes > maxBytes;
+    return ledger.bytes > maxBytes;
   }
 
-  /** Writes the counters. @returns whether marks are left to trim */
+  /** Nothing may follow. @returns whether marks are left to trim */
   finish(): boolean {
-    const { keyMarks, tagMarks, countGeneration, saveFile, saveSpace } = this.#statements;
+    const { counters } = this.#ledger;
+    const { keyMarks, tagMarks } = this.#statements;
     const { maxMarkBytes } = this.#writer.limits;
-    const counters = this.#counters;
-    for (const { id, generation, sequence, cleared, clearedBy, keyFloor, tagFloor } of this.#changed) {
-      saveSpace.run(id, generation, sequence, cleared, clearedBy, keyFloor, tagFloor);
-    }
-    for (const [generation, { entries, bytes }] of this.#counts) countGeneration.run(generation, entries, bytes);
     counters.keyMarkBytes -= trimMarks(keyMarks, counters.keyMarkBytes - maxMarkBytes);
     counters.tagMarkBytes -= trimMarks(tagMarks, counters.tagMarkBytes - maxMarkBytes);
-    const { sequence, generations, hand, lapEnd, evicted, keyMarkBytes, tagMarkBytes } = counters;
-    const row: FileRow = [sequence, generations, hand, lapEnd, evicted, keyMarkBytes, tagMarkBytes];
-    if (row.join() !== this.#before) saveFile.run(...row);
-    return Math.max(keyMarkBytes, tagMarkBytes) > maxMarkBytes;
+    this.#ledger.save();
+    return Math.max(counters.keyMarkBytes, counters.tagMarkBytes) > maxMarkBytes;
   }
 
   /** Whether something that covers the entry was invalidated since its fence, or may have been. */
@@ -216,86 +176,63 @@ export class Transaction {
     return tags.some((tag) => (tagMarks.find.get(space.id, tag.toWellFormed())?.[0] ?? 0) > sequence);
   }
 
-  #delete(namespace: string, space: Space, key: Name): void {
-    this.#markKey(namespace, space, key, false);
+  #delete(space: Space, key: Name): void {
+    this.#markKey(space, key, false);
     const row = this.#statements.find.get(space.generation, key);
     if (row) this.#remove(row);
   }
 
   /** The row keeps its fence: what its tags have to say of it has not changed. */
-  #expire(namespace: string, space: Space, key: Name): void {
-    this.#markKey(namespace, space, key, true);
+  #expire(space: Space, key: Name): void {
+    this.#markKey(space, key, true);
     const row = this.#statements.find.get(space.generation, key);
     if (!row) return;
     const [id] = row;
     const [packed] = this.#statements.value.get(id) ?? [];
     const entry = packed instanceof Uint8Array ? unpackEntry(packed) : undefined;
-    if (entry) this.#statements.rewrite.run(id, packEntry({ ...entry, freshUntil: 0 }));
+    if (entry) this.#statements.rewrite.run(packEntry({ ...entry, freshUntil: 0 }), id);
     else this.#remove(row);
   }
 
-  #markKey(namespace: string, space: Space, name: Name, expired: boolean): void {
-    space.sequence = ++this.#counters.sequence;
-    const { origin } = this.#writer;
-    const mark = { space: space.id, name, expired, sequence: space.sequence, origin };
-    this.#counters.keyMarkBytes += putMark(this.#statements.keyMarks, {
-      ...mark,
-      heard: this.#writer.heard(namespace),
-    });
+  #markKey(space: Space, key: Name, expired: boolean): void {
+    this.#ledger.counters.keyMarkBytes += putMark(this.#statements.keyMarks, this.#newMark(space, key, expired));
   }
 
-  #voidTag(namespace: string, space: Space, tag: string): void {
-    const { origin } = this.#writer;
+  #voidTag(space: Space, tag: string): void {
     for (const name of namesOfTag(tag)) {
-      space.sequence = ++this.#counters.sequence;
-      const mark = { space: space.id, name, expired: false, sequence: space.sequence, origin };
-      this.#counters.tagMarkBytes += putMark(this.#statements.tagMarks, {
-        ...mark,
-        heard: this.#writer.heard(namespace),
-      });
+      this.#ledger.counters.tagMarkBytes += putMark(this.#statements.tagMarks, this.#newMark(space, name, false));
     }
   }
 
-  #clear(namespace: string, space: Space): void {
+  #newMark(space: Space, name: Name, expired: boolean): NewMark {
     const { origin } = this.#writer;
-    const isNewsToUs = space.clearedBy !== origin && space.cleared > this.#writer.heard(namespace);
-    space.sequence = ++this.#counters.sequence;
-    space.cleared = space.sequence;
-    space.clearedBy = isNewsToUs ? nobody : origin;
-    const [entries = 0] = this.#statements.generation.get(space.generation) ?? [];
-    if (entries + (this.#counts.get(space.generation)?.entries ?? 0) > 0) space.generation = this.#newGeneration();
+    const heard = this.#writer.heard(space.name);
+    return { space: space.id, name, expired, sequence: this.#ledger.nextSequence(space), origin, heard };
   }
 
-  #space(namespace: string): Space {
-    const known = this.#spaces.get(namespace);
-    if (known) return known;
-    const name = nameOf(namespace);
-    if (!this.#statements.space.get(name)) this.#statements.addSpace.run(name, this.#newGeneration());
-    const row = this.#statements.space.get(name);
-    if (!row) throw new DamageError('a namespace that was just written is not there');
-    const [id, generation, sequence, cleared, clearedBy, keyFloor, tagFloor] = row;
-    const space = { id, generation, sequence, cleared, clearedBy, keyFloor, tagFloor };
-    this.#spaces.set(namespace, space);
-    return space;
+  #clear(space: Space): void {
+    // A clear is all that is told of what came before it. So what others did, and we have not heard of, has to reach us as
+    // our own clear: until now our memory may have taken up what they invalidated.
+    const clearedBy = this.#hasUnheard(space) ? nobody : this.#writer.origin;
+    space.cleared = this.#ledger.nextSequence(space);
+    space.clearedBy = clearedBy;
+    // One that is empty is as good as new.
+    if (this.#ledger.entriesOf(space.generation) > 0) space.generation = this.#ledger.newGeneration();
   }
 
-  #newGeneration(): number {
-    this.#statements.addGeneration.run(++this.#counters.generations);
-    return this.#counters.generations;
+  #hasUnheard({ id, name, cleared, clearedBy }: Space): boolean {
+    const { keyMarks, tagMarks } = this.#statements;
+    const { origin } = this.#writer;
+    const heard = this.#writer.heard(name);
+    if (heard === Number.POSITIVE_INFINITY) return false;
+    if (cleared > heard && clearedBy !== origin) return true;
+    return [keyMarks, tagMarks].some(({ findOther }) => findOther.get(heard, id, origin) !== undefined);
   }
 
   #remove([id, generation, size]: EntryRow): number {
     this.#statements.remove.run(id);
     this.#statements.unuse.run(id);
-    this.#count(generation, -1, -size);
+    this.#ledger.count(generation, -1, -size);
     return 1;
-  }
-
-  #count(generation: number, entries: number, bytes: number): void {
-    const count = this.#counts.get(generation) ?? { entries: 0, bytes: 0 };
-    count.entries += entries;
-    count.bytes += bytes;
-    this.#counts.set(generation, count);
-    this.#bytes += bytes;
   }
 }

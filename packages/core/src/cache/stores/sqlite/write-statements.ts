@@ -25,7 +25,7 @@ export type SpaceRow = [
 export type EntryRow = [id: number, generation: number, size: number];
 export type MarkRow = [sequence: number, expired: number, origin: number];
 
-/** The statements of write transactions. */
+/** The statements of write transactions. Parameters are plain `?`: Node 22 takes numbered ones for names. */
 export class WriteStatements {
   readonly begin: Statement<[]>;
   readonly commit: Statement<[]>;
@@ -33,10 +33,10 @@ export class WriteStatements {
   readonly saveFile: Statement<FileRow>;
   readonly space: Statement<[name: Name], SpaceRow>;
   readonly addSpace: Statement<[name: Name, generation: number]>;
-  readonly saveSpace: Statement<[...SpaceRow]>;
+  readonly saveSpace: Statement<[generation: number, sequence: number, cleared: number, clearedBy: number, id: number]>;
   readonly addGeneration: Statement<[id: number]>;
   readonly generation: Statement<[id: number], [entries: number]>;
-  readonly countGeneration: Statement<[id: number, entries: number, bytes: number]>;
+  readonly countGeneration: Statement<[entries: number, bytes: number, id: number]>;
   readonly bytes: Statement<[], [bytes: number | null]>;
   readonly deadGeneration: Statement<[], [id: number]>;
   readonly dropGeneration: Statement<[id: number]>;
@@ -45,8 +45,8 @@ export class WriteStatements {
   readonly add: Statement<
     [generation: number, key: Name, fence: number, size: number, keptUntil: number, value: Uint8Array]
   >;
-  readonly replace: Statement<[id: number, fence: number, size: number, keptUntil: number, value: Uint8Array]>;
-  readonly rewrite: Statement<[id: number, value: Uint8Array]>;
+  readonly replace: Statement<[fence: number, size: number, keptUntil: number, value: Uint8Array, id: number]>;
+  readonly rewrite: Statement<[value: Uint8Array, id: number]>;
   readonly remove: Statement<[id: number]>;
   readonly use: Statement<[id: number]>;
   readonly unuse: Statement<[id: number]>;
@@ -74,13 +74,12 @@ export class WriteStatements {
     );
     this.addSpace = prepare('insert into cache1_space values (null, ?, ?, 0, 0, 0, 0, 0)');
     this.saveSpace = prepare(
-      `update cache1_space set generation = ?2, sequence = ?3, cleared = ?4, cleared_by = ?5, key_floor = ?6,
-       tag_floor = ?7 where id = ?1`,
+      'update cache1_space set generation = ?, sequence = ?, cleared = ?, cleared_by = ? where id = ?',
     );
     this.addGeneration = prepare('insert into cache1_generation values (?, 0, 0)');
     this.generation = prepare('select entries from cache1_generation where id = ?');
     this.countGeneration = prepare(
-      'update cache1_generation set entries = entries + ?2, bytes = bytes + ?3 where id = ?1',
+      'update cache1_generation set entries = entries + ?, bytes = bytes + ? where id = ?',
     );
     this.bytes = prepare('select sum(bytes) from cache1_generation');
     this.deadGeneration = prepare(
@@ -90,8 +89,8 @@ export class WriteStatements {
     this.find = prepare('select id, generation, size from cache1_entry where generation = ? and key = ?');
     this.value = prepare('select value from cache1_entry where id = ?');
     this.add = prepare('insert into cache1_entry values (null, ?, ?, ?, ?, ?, ?)');
-    this.replace = prepare('update cache1_entry set fence = ?2, size = ?3, kept_until = ?4, value = ?5 where id = ?1');
-    this.rewrite = prepare('update cache1_entry set value = ?2 where id = ?1');
+    this.replace = prepare('update cache1_entry set fence = ?, size = ?, kept_until = ?, value = ? where id = ?');
+    this.rewrite = prepare('update cache1_entry set value = ? where id = ?');
     this.remove = prepare('delete from cache1_entry where id = ?');
     this.use = prepare('insert or ignore into cache1_used select id from cache1_entry where id = ?');
     this.unuse = prepare('delete from cache1_used where id = ?');
@@ -107,32 +106,28 @@ export class WriteStatements {
   }
 }
 
-/** The two tables of marks differ in one column: an expired key is kept, a tag has nothing like it. */
+/** Tags have the same table as keys; none of them is ever only expired. */
 export class MarkStatements {
   readonly find: Statement<[space: number, name: Name], MarkRow>;
   readonly add: Statement<[...MarkRow, space: number, name: Name]>;
   readonly move: Statement<[...MarkRow, from: number]>;
+  /** By somebody else, above a sequence. */
+  readonly findOther: Statement<[above: number, space: number, origin: number], [one: number]>;
   readonly oldest: Statement<[limit: number], [sequence: number, space: number, name: Name]>;
   readonly trim: Statement<[upTo: number]>;
-  readonly raiseFloor: Statement<[space: number, floor: number]>;
+  readonly raiseFloor: Statement<[floor: number, space: number]>;
 
   constructor(db: DatabaseSync, kind: 'key' | 'tag') {
     const table = `cache1_${kind}_mark`;
-    const expired = kind === 'key' ? ', expired' : '';
-    this.find = new Statement(
-      db,
-      `select sequence, ${kind === 'key' ? 'expired' : '0'}, origin from ${table} where space = ? and name = ?`,
-    );
+    this.find = new Statement(db, `select sequence, expired, origin from ${table} where space = ? and name = ?`);
     this.add = new Statement(
       db,
-      `insert into ${table} (sequence${expired}, origin, space, name) values (?1${expired && ', ?2'}, ?3, ?4, ?5)`,
+      `insert into ${table} (sequence, expired, origin, space, name) values (?, ?, ?, ?, ?)`,
     );
-    this.move = new Statement(
-      db,
-      `update ${table} set sequence = ?1${expired && ', expired = ?2'}, origin = ?3 where sequence = ?4`,
-    );
+    this.move = new Statement(db, `update ${table} set sequence = ?, expired = ?, origin = ? where sequence = ?`);
+    this.findOther = new Statement(db, `select 1 from ${table} where sequence > ? and space = ? and origin <> ?`);
     this.oldest = new Statement(db, `select sequence, space, name from ${table} order by sequence limit ?`);
     this.trim = new Statement(db, `delete from ${table} where sequence <= ?`);
-    this.raiseFloor = new Statement(db, `update cache1_space set ${kind}_floor = max(${kind}_floor, ?2) where id = ?1`);
+    this.raiseFloor = new Statement(db, `update cache1_space set ${kind}_floor = max(${kind}_floor, ?) where id = ?`);
   }
 }
