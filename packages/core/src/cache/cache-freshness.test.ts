@@ -300,6 +300,16 @@ describe('grace', () => {
     }
   });
 
+  it('is that of the newest value, even where the store has an older one that would live longer', async () => {
+    const { cache, clock, store } = setUpWithStore(options);
+    await cache.getOrSet('key', () => 'older', { ttl: '1h' });
+    await clock.settle();
+    store.trouble(['reject'], 'setMany');
+    await cache.set('key', 'newer', { ttl: '1s' });
+    await clock.advance(1_000);
+    expect(await cache.resolve('key', failing())).toMatchObject({ value: 'newer', stale: 'failed' });
+  });
+
   it('is not given to what fails past its end, though it began before', async () => {
     const { cache, clock } = setUp({ ttl: '10s', grace: '1s' });
     await cache.getOrSet('key', () => 'old');

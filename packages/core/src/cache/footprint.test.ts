@@ -27,6 +27,15 @@ describe('the bytes of what is kept', () => {
     expect(bytes(Array.from({ length: 1_000 }, () => 0.5))).toBe(24_048);
   });
 
+  it('count the names of properties only where there are so many that they are data', () => {
+    const counts = (words: number) =>
+      Object.fromEntries(Array.from({ length: words }, (_, at) => [`word ${at + 10_000}`, 1]));
+    expect(bytes(counts(64))).toBe(67 * 8);
+    expect(bytes(counts(100))).toBeGreaterThan(100 * 150);
+    expect(bytes(counts(2_000))).toBeGreaterThan(2_000 * 80);
+    expect(bytes(counts(2_000))).toBe(bytes(counts(2_000), 'shared'));
+  });
+
   it('are four for each number of a Float32Array, in every mode', () => {
     for (const mode of ['frozen', 'copy', 'shared'] as const) {
       expect(bytes(new Float32Array(1_536), mode)).toBe(6_344);

@@ -17,7 +17,10 @@ export type Isolation = 'frozen' | 'copy' | 'shared';
 
 export interface Kept {
   readonly value: unknown;
-  /** Estimated bytes on the heap; see `footprint` for what they leave out. */
+  /**
+   * Estimated bytes on the heap, each part counted once. A substring counts with its own length, though V8 may keep the
+   * text that it was cut from.
+   */
   readonly bytes: number;
   /** Whether the value itself may be handed out; otherwise each reader gets `copyOf(value)`. */
   readonly isShareable: boolean;
@@ -27,10 +30,10 @@ export interface Kept {
 const irregular = new WeakSet<object>();
 
 /**
- * What memory may hold of a value, whatever happens to the value itself from now on.
+ * What memory may hold of a value, whatever happens to the value itself from now on. Cost: 0.9 µs for a 250-byte object,
+ * 1.1 µs when it is frozen as well; 30 ns for text.
  * @returns undefined for what has no copy where the mode needs one: functions, symbols, proxies, handles, shared memory,
- *   more than 1,000 levels of nesting, getters that throw
- * Cost: 1.1 µs for a 250-byte object, 2.2 µs when frozen; nothing in comparison for text, however long.
+ *   more than 500 levels of nesting, getters that throw
  */
 export function keep(value: unknown, mode: Isolation): Kept | undefined {
   if (mode === 'shared') return { value, bytes: footprint(value), isShareable: true };

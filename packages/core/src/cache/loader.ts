@@ -116,7 +116,6 @@ export class Loader {
     const isRight =
       joinedAt === flight.began || this.#tiers.isUntouched(flight.place, landed.entry.tags ?? [], flight.began);
     if (isRight) return { ...landed, isShared: isShared && landed.stale === false };
-    if (this.#flights.get(placeText(flight.place.tenant, flight.place.text)) === flight) this.void(flight.place);
     const [again] = await this.load(onlyAt(order, position, flight.place), signal);
     if (!again) throw new Error('One place has one arrival');
     return again;
@@ -235,7 +234,7 @@ export class Loader {
       for (const flight of flights) {
         flight.isSlow = true;
         const answer = this.#standIns.of(flight, 'slow');
-        if (answer && !flight.isAbandoned) flight.relieve(answer);
+        if (answer) flight.relieve(answer);
       }
     });
   }

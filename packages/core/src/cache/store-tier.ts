@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/index.js';
 import type { Entry } from './entry.js';
+import { keep } from './isolation.js';
 import type { ResolvedCacheOptions } from './options.js';
 import type { Place } from './place.js';
 import type { Reports } from './reports.js';
@@ -48,12 +49,18 @@ export class StoreTier {
   write(entries: readonly { readonly place: Place; readonly entry: Entry }[], fence: Fence): boolean[] {
     const writes: Write[] = [];
     const canBe = entries.map(({ place, entry }) => {
-      const bytes = this.#options.codec.encode(entry.value, this.#keyOf(place));
+      const data = this.#dataOf(entry.value);
+      const bytes = data && this.#options.codec.encode(data.value, this.#keyOf(place));
       if (bytes) writes.push({ key: place.id, entry: storedEntry(entry, bytes, this.#options.clock), fence });
       return bytes !== undefined;
     });
     this.#guard.write(writes);
     return canBe;
+  }
+
+  /** A value that is shared as it is may be more than data, and would silently be written as less than it is. */
+  #dataOf(value: unknown): { readonly value: unknown } | undefined {
+    return this.#options.isolation === 'shared' ? keep(value, 'copy') : { value };
   }
 
   /** @returns whether it is deferred */

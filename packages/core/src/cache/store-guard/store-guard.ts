@@ -170,7 +170,9 @@ export class StoreGuard {
   }
 
   async #settleAll(): Promise<void> {
-    for (const ticket of this.#unsettled.gather()) if (!(await this.#tell(ticket))) break;
+    for (const ticket of this.#unsettled.gather()) {
+      if (this.#isClosed || !(await this.#tell(ticket))) break;
+    }
     this.#retry = undefined;
     this.#retryMs = this.#unsettled.isEmpty ? firstRetryMs : Math.min(this.#retryMs * 2, longestRetryMs);
     if (!this.#unsettled.isEmpty) this.#retryLater();

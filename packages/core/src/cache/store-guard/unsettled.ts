@@ -54,7 +54,7 @@ export class Unsettled {
 
   /** What there is to say to the store, in as few words as it takes; each settles the names that it holds. */
   gather(): Ticket[] {
-    if (this.#clear) return [this.#clear];
+    if (this.#clear) return [this.#addClear()]; // what was added since the last one was told is covered as well
     const tickets: Ticket[] = [];
     const gather = (names: string[], into: Map<string, Ticket>, say: (names: string[]) => Invalidation): void => {
       for (let from = 0; from < names.length; from += namesPerCall) {

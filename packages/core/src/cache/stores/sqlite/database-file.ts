@@ -1,10 +1,18 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { type Clock, isWarmpathError } from '../../../kernel/index.js';
-import { canonicalPath, createEmpty, identityOf, moveAside, mustBeWritable, sizeOf } from './database-path.js';
+import {
+  canonicalPath,
+  createEmpty,
+  identityOf,
+  moveAside,
+  mustBeWritable,
+  mustNotBeForeign,
+  sizeOf,
+} from './database-path.js';
 import { badFile, closedError, DamageError, failureOf } from './failures.js';
 import type { SqliteFence } from './fence.js';
-import { PresenceLock } from './presence-lock.js';
+import { lockPathOf, PresenceLock } from './presence-lock.js';
 import { ReadStatements } from './read-statements.js';
 import { createSchema, hasSchema, isEmpty, isOurs } from './schema.js';
 import { WriteStatements } from './write-statements.js';
@@ -54,7 +62,10 @@ export class DatabaseFile {
   constructor(file: string, clock: Clock) {
     this.path = canonicalPath(file);
     this.#clock = clock;
-    identityOf(this.path);
+    if (identityOf(this.path) !== undefined) {
+      mustBeWritable(this.path);
+      mustNotBeForeign(this.path, lockPathOf(this.path));
+    }
     this.#presence = new PresenceLock(this.path);
     try {
       this.#open(firstWaitMs);

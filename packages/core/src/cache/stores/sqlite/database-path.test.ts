@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { sqliteFiles } from '../../../../test/sqlite-files.js';
 import { createFakeClock } from '../../../testing/index.js';
@@ -44,6 +44,16 @@ describe('the database of another program', () => {
     expect(() => sqliteStore({ file })).toThrow(/belongs to another program; name a file of its own/);
     expect(digestOf(file)).toBe(digest);
     expect(existsSync(`${file}.corrupt-1`)).toBe(false);
+  });
+
+  it('is refused and left as it is when it is no database at all, such as notes named by mistake', () => {
+    const file = fileOf('# Notes');
+    const entries = readdirSync(dirname(file)).length;
+    expect(() => sqliteStore({ file })).toThrow(
+      /'file': '.*' is no SQLite database.*name another path, or remove it\./,
+    );
+    expect(readFileSync(file, 'utf8')).toBe('# Notes');
+    expect(readdirSync(dirname(file)).length).toBe(entries);
   });
 
   it('is not refused while it is empty', async () => {

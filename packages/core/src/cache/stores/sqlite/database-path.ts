@@ -1,4 +1,14 @@
-import { accessSync, closeSync, constants, existsSync, openSync, realpathSync, renameSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { badFile } from './failures.js';
 
@@ -31,6 +41,25 @@ export function identityOf(path: string): bigint | undefined {
   const found = statSync(path, { bigint: true, throwIfNoEntry: false });
   if (found && !found.isFile()) throw badFile(`'${path}' is not a file`, 'name a file in it, or another path');
   return found?.ino;
+}
+
+const databaseHeader = 'SQLite format 3\0';
+
+/**
+ * A file that no store has used yet and that is no database is not a damaged one: it is somebody's, and named by mistake.
+ * @throws WarmpathError `WP_BAD_OPTION`
+ */
+export function mustNotBeForeign(path: string, lockPath: string): void {
+  if (sizeOf(path) === 0 || existsSync(lockPath)) return;
+  const header = Buffer.alloc(databaseHeader.length);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, header, 0, header.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  if (header.toString('latin1') === databaseHeader) return;
+  throw badFile(`'${path}' is no SQLite database, and not one that was damaged`, 'name another path, or remove it');
 }
 
 export function sizeOf(path: string): number {

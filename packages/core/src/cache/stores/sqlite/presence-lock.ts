@@ -2,6 +2,11 @@ import { basename, dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { badFile, failureOf } from './failures.js';
 
+/** Where the lock of a database is. It stays there, and says that the file was a store's. */
+export function lockPathOf(file: string): string {
+  return join(dirname(file), `.${basename(file)}.lock`);
+}
+
 /**
  * Who has the database open, across processes and across deaths: each holds a shared lock on an empty file beside it, and
  * nobody creates the database without the exclusive one. So a file that was set aside or deleted is followed by a new one
@@ -17,7 +22,7 @@ export class PresenceLock {
 
   /** @throws WarmpathError `WP_BAD_OPTION` when the file cannot be made */
   constructor(file: string) {
-    const path = join(dirname(file), `.${basename(file)}.lock`);
+    const path = lockPathOf(file);
     try {
       this.#db = new DatabaseSync(path);
     } catch (error) {
