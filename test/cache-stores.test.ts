@@ -3,6 +3,7 @@ import KeyvRedis, { createClient } from '@keyv/redis';
 import {
   type Cache,
   type CacheEvent,
+  type CacheOptions,
   type CacheStore,
   createCache,
   type KeyvLike,
@@ -24,26 +25,50 @@ afterEach(async () => {
 });
 
 /** Nobody listens to its errors, as in an application that has forgotten to: that must not matter. */
-function redisKeyv(url: string, namespace: string): Keyv {
+function redisKeyv(url: string, namespace: string, Version: typeof Keyv | typeof Keyv5 = Keyv): KeyvLike {
   const adapter = new KeyvRedis(url, { connectionTimeout: 1_000 });
   closing.push(() => adapter.disconnect(true));
-  const keyv = new Keyv(adapter, { namespace });
-  return keyv;
+  return new Version(adapter, { namespace });
 }
 
-/** A cache whose writes to the store, which go on in the background, can be waited for. */
-function cacheOver(keyv: KeyvLike, options: Partial<Parameters<typeof createCache>[0]> = {}) {
+/** What a cache asks of its store, counted, with the means to wait for the writes that go on in the background. */
+function cacheOver(keyv: KeyvLike, options: Partial<CacheOptions> = {}) {
   const store = keyvStore(keyv);
+  const events: CacheEvent[] = [];
+  const calls = { getMany: 0, setMany: 0, invalidate: 0 };
   let writes = 0;
-  const observed: CacheStore = {
-    ...store,
-    async set(key, entry, ttlMs) {
-      await store.set(key, entry, ttlMs);
-      writes++;
+  const counted: CacheStore = {
+    name: store.name,
+    getMany(read) {
+      calls.getMany++;
+      return store.getMany(read);
+    },
+    async setMany(write) {
+      calls.setMany++;
+      const stored = await store.setMany(write);
+      writes += stored.filter(Boolean).length;
+      return stored;
+    },
+    invalidate(invalidation) {
+      calls.invalidate++;
+      return store.invalidate(invalidation);
     },
   };
-  const cache = createCache({ name: 'answers', storeTimeout: patient, ...options, store: observed });
-  return { cache, written: (count: number) => expect.poll(() => writes, { timeout: 5_000 }).toBe(count) };
+  const onEvent = (event: CacheEvent): void => void events.push(event);
+  const cache = createCache({ name: 'answers', storeTimeout: patient, onEvent, ...options, store: counted });
+  closing.push(() => cache.close());
+  return {
+    cache,
+    calls,
+    written: (count: number) => expect.poll(() => writes, { timeout: 5_000 }).toBe(count),
+    /** The events of the store, each in a few words. */
+    said: (): string[] =>
+      events.flatMap((event) => {
+        if (event.type === 'cache.store-failed') return [`${event.operation} failed`];
+        return event.type === 'cache.store-state' ? [`${event.access} ${event.state}`] : [];
+      }),
+    failures: () => events.filter((event) => event.type === 'cache.store-failed'),
+  };
 }
 
 const level = async (cache: Cache, key: unknown): Promise<string> => (await cache.resolve(key, () => 'computed')).level;
@@ -105,16 +130,21 @@ function contract({ connect }: Setup): void {
 
   it('lets the store itself forget in time', async () => {
     const { first } = connect();
-    const keys: string[] = [];
+    const texts = new Map<string, string>();
     const spied: KeyvLike = {
       get: (key) => first.get(key),
-      set: (key, value, ttlMs) => first.set(keys[keys.push(key) - 1] ?? '', value, ttlMs),
+      set: (key, value, ttlMs) => {
+        texts.set(value, key);
+        return first.set(key, value, ttlMs);
+      },
       delete: (key) => first.delete(key),
     };
     const { cache, written } = cacheOver(spied, { ttl: '50ms' });
-    await cache.getOrSet('key', () => 'short-lived');
+    await cache.getOrSet('key', () => 'short-lived'.repeat(20));
     await written(1);
-    await expect.poll(() => first.get(keys[0] ?? ''), { timeout: 5_000 }).toBeUndefined();
+    // The longest text is the entry; markers stay.
+    const [longest = ''] = [...texts.keys()].toSorted((one, other) => other.length - one.length);
+    await expect.poll(() => first.get(texts.get(longest) ?? ''), { timeout: 5_000 }).toBeUndefined();
   });
 
   it('deletes for everybody', async () => {
@@ -129,20 +159,103 @@ function contract({ connect }: Setup): void {
     expect(await level(there.cache, 'kept')).toBe('store');
   });
 
-  it('takes what it did not write for nothing', async () => {
+  it('expires for everybody: what is there stands in only', async () => {
     const { first, second } = connect();
-    const keys: string[] = [];
+    const here = cacheOver(first, { grace: '1h' });
+    await here.cache.getOrSet('key', () => 'old');
+    await here.written(1);
+    await here.cache.expire('key');
+    const there = cacheOver(second, { grace: '1h' }).cache;
+    expect(await there.get('key')).toBeUndefined();
+    const failing = (): never => {
+      throw new Error('upstream is down');
+    };
+    expect(await there.resolve('key', failing)).toMatchObject({ value: 'old', stale: 'failed' });
+  });
+
+  it('forgets by tag for everybody, also by one that only the computation has named', async () => {
+    const { first, second } = connect();
+    const here = cacheOver(first);
+    await here.cache.getOrSet('declared', () => 1, { tags: ['user:1'] });
+    await here.cache.getOrSet('inside', ({ addTags }) => {
+      addTags('user:1', 'list');
+      return 2;
+    });
+    await here.cache.getOrSet('other', () => 3, { tags: ['user:2'] });
+    await here.written(3);
+    expect(await cacheOver(second).cache.invalidateTags(['user:1'])).toEqual({ deferred: false });
+    const there = cacheOver(second).cache;
+    expect(await Promise.all(['declared', 'inside', 'other'].map((key) => level(there, key)))).toEqual([
+      'computed',
+      'computed',
+      'store',
+    ]);
+  });
+
+  it('clears for everybody, and another cache on the same store keeps what it has', async () => {
+    const { first, second } = connect();
+    const here = cacheOver(first);
+    const neighbour = cacheOver(first, { name: 'other answers' });
+    for (const { cache, written } of [here, neighbour]) {
+      await cache.setMany([
+        ['a', 1],
+        ['b', 2],
+      ]);
+      await written(2);
+    }
+    expect(await cacheOver(second).cache.clear()).toEqual({ deferred: false });
+    const there = cacheOver(second).cache;
+    expect([await level(there, 'a'), await level(there, 'b')]).toEqual(['computed', 'computed']);
+    expect(await level(cacheOver(second, { name: 'other answers' }).cache, 'a')).toBe('store');
+  });
+
+  it.each<[string, (cache: Cache) => Promise<unknown>]>([
+    ['an invalidated tag', (cache) => cache.invalidateTags(['tag'])],
+    ['a clear', (cache) => cache.clear()],
+  ])('never has what was computed before %s by another', async (_, invalidate) => {
+    const { first, second } = connect();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const began = Promise.withResolvers<void>();
+    const here = cacheOver(first);
+    const computing = here.cache.getOrSet(
+      'key',
+      () => {
+        began.resolve();
+        return promise;
+      },
+      { tags: ['tag'] },
+    );
+    await began.promise;
+    await invalidate(cacheOver(second).cache);
+    resolve('old');
+    expect(await computing).toBe('old');
+    await here.cache.close();
+    expect(here.calls.setMany).toBe(1);
+    expect(await cacheOver(second).cache.get('key')).toBeUndefined();
+  });
+
+  it('takes what it did not write for nothing, and says so', async () => {
+    const { first, second } = connect();
+    const texts = new Map<string, string>();
     const spied: KeyvLike = {
-      get: (key) => first.get(keys[keys.push(key) - 1] ?? ''),
-      set: (key, value, ttlMs) => first.set(key, value, ttlMs),
+      get: (key) => first.get(key),
+      set: (key, value, ttlMs) => {
+        texts.set(value, key);
+        return first.set(key, value, ttlMs);
+      },
       delete: (key) => first.delete(key),
     };
     const { cache, written } = cacheOver(spied);
-    await cache.getOrSet('key', () => 'mine');
+    await cache.getOrSet('key', () => 'mine'.repeat(50));
     await written(1);
-    for (const foreign of ['', 'wp1:', 'wp1:AAAA', 'wp0:xyz', '{"value":1}']) {
-      await first.set(keys[0] ?? '', foreign);
-      expect(await level(cacheOver(second).cache, 'key')).toBe('computed');
+    const [longest = ''] = [...texts.keys()].toSorted((one, other) => other.length - one.length);
+    for (const foreign of ['', 'wp2:', 'wp2:AAAA', 'wp0:xyz', '{"value":1}', longest.slice(0, -8)]) {
+      await first.set(texts.get(longest) ?? '', foreign);
+      const events: CacheEvent[] = [];
+      const after = cacheOver(second, { onEvent: (event) => void events.push(event) });
+      expect(await level(after.cache, 'key')).toBe('computed');
+      expect(events[0]).toMatchObject({ type: 'cache.rejected', reason: 'unreadable' });
+      await after.written(1);
     }
   });
 }
@@ -158,11 +271,15 @@ const embedded = (create: () => KeyvLike): Setup => ({
 describe('a cache over Keyv 6 in memory', () => contract(embedded(() => new Keyv())));
 describe('a cache over Keyv 5 in memory', () => contract(embedded(() => new Keyv5())));
 
-describe.skipIf(!redisUrl)('a cache over Redis', () => {
+describe.skipIf(!redisUrl).each([
+  ['Keyv 6', Keyv],
+  ['Keyv 5', Keyv5],
+])('a cache over Redis through %s', (_, Version) => {
   contract({
     connect: () => {
       const namespace = `warmpath-test-${randomUUID()}`;
-      return { first: redisKeyv(redisUrl ?? '', namespace), second: redisKeyv(redisUrl ?? '', namespace) };
+      const connection = (): KeyvLike => redisKeyv(redisUrl ?? '', namespace, Version);
+      return { first: connection(), second: connection() };
     },
   });
 });
@@ -177,64 +294,182 @@ describe.skipIf(!redisUrl)('a cache whose Redis is in trouble', () => {
     return server;
   }
 
-  const ask = (cache: Cache, count: number): Promise<number[]> =>
+  async function command(url: string, ...words: string[]): Promise<void> {
+    const admin = await createClient({ url }).connect();
+    closing.push(async () => admin.destroy());
+    await admin.sendCommand(words);
+  }
+
+  /** Calls for new keys, one after the other. @returns the longest that one took, in milliseconds */
+  async function ask(cache: Cache, count: number): Promise<number> {
+    let longestMs = 0;
+    for (let index = 0; index < count; index++) {
+      const calledAt = performance.now();
+      expect(await cache.getOrSet(randomUUID(), async () => index)).toBe(index);
+      longestMs = Math.max(longestMs, performance.now() - calledAt);
+    }
+    return longestMs;
+  }
+
+  const askAtOnce = (cache: Cache, count: number): Promise<number[]> =>
     Promise.all(Array.from({ length: count }, (_, index) => cache.getOrSet(randomUUID(), async () => index)));
   const wholeNumbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-  it('answers every call while it is killed, says so, and uses it again when it is back', async ({ skip }) => {
+  /** Resolves when what the cache computes goes into the store again, and is found there. */
+  async function usedAgain(cache: Cache, keyv: KeyvLike): Promise<void> {
+    const keys: string[] = [];
+    const other = cacheOver(keyv).cache;
+    const isUsed = async (): Promise<boolean> => {
+      const key = randomUUID();
+      keys.push(key);
+      await cache.getOrSet(key, () => 'kept');
+      return (await other.getMany(keys)).some(Boolean);
+    };
+    await expect.poll(isUsed, { timeout: 40_000, interval: 200 }).toBe(true);
+  }
+
+  /** Long enough that a machine that is busy keeps it, short beside the minutes for which the store is away. */
+  const deadlineMs = 250;
+  const noticeablyMs = 4 * deadlineMs;
+
+  it('answers every call while it is killed, asks it no more than a few times, and uses it again when it is back', async ({
+    skip,
+  }) => {
     const port = await freePort();
     const server = await ownRedis(skip, port);
-    const events: CacheEvent[] = [];
     const keyv = redisKeyv(server.url, 'killed');
-    const { cache, written } = cacheOver(keyv, { storeTimeout: '100ms', onEvent: (event) => void events.push(event) });
+    const { cache, calls, written, said } = cacheOver(keyv, { storeTimeout: deadlineMs });
     await cache.getOrSet('warm', () => 'up');
     await written(1);
 
-    const during = ask(cache, 200);
+    const during = askAtOnce(cache, 200);
     const stopped = server.stop();
     expect(await during).toEqual(wholeNumbers(200));
     await stopped;
-    expect(await ask(cache, 20)).toEqual(wholeNumbers(20));
-    await expect.poll(() => events.map((event) => event.type)).toContain('cache.store-failed');
+    expect(await ask(cache, 20)).toBeLessThan(noticeablyMs);
+    expect(said()).toContain('reading open');
+    const before = calls.getMany;
+    expect(await askAtOnce(cache, 5_000)).toEqual(wholeNumbers(5_000));
+    expect(calls.getMany - before).toBeLessThanOrEqual(2);
+    expect(await cache.getOrSet('warm', () => 'computed')).toBe('up');
 
     await ownRedis(skip, port);
-    const again = cacheOver(keyv, { storeTimeout: '1s' });
-    await expect
-      .poll(
-        async () => {
-          await again.cache.getOrSet(randomUUID(), () => 'fresh');
-          const key = randomUUID();
-          await again.cache.getOrSet(key, () => 'kept');
-          return level(cacheOver(keyv, { storeTimeout: '1s' }).cache, key);
-        },
-        { timeout: 20_000 },
-      )
-      .toBe('store');
+    await usedAgain(cache, keyv);
+    expect(said().at(-1)).toMatch(/closed$/);
   });
 
-  it('answers every call while it is frozen, each after the store deadline', async ({ skip }) => {
+  it('has nothing any more of what was deleted while it was away', async ({ skip }) => {
+    const server = await ownRedis(skip);
+    const { cache, written } = cacheOver(redisKeyv(server.url, 'away'), { storeTimeout: deadlineMs, maxEntries: 1 });
+    await cache.set('deleted', 'old');
+    await cache.set('tagged', 'old', { tags: ['tag'] });
+    await written(2);
+    await command(server.url, 'CLIENT', 'PAUSE', '1000', 'ALL');
+    await cache.set('deleted', 'newer');
+    await cache.set('tagged', 'newer', { tags: ['tag'] });
+    const outcomes = await Promise.all([cache.delete('deleted'), cache.invalidateTags(['tag'])]);
+    expect(outcomes).toEqual([{ deferred: true }, { deferred: true }]);
+    const other = redisKeyv(server.url, 'away');
+    const left = (): Promise<unknown[]> => cacheOver(other).cache.getMany(['deleted', 'tagged']);
+    await expect.poll(left, { timeout: 40_000, interval: 200 }).toEqual([undefined, undefined]);
+    await usedAgain(cache, other);
+    expect(await left()).toEqual([undefined, undefined]);
+  });
+
+  it('reads it as before while it takes no writes, and deletes what lands late', async ({ skip }) => {
+    const server = await ownRedis(skip);
+    const keyv = redisKeyv(server.url, 'read only');
+    const { cache, calls, written, said } = cacheOver(keyv, { storeTimeout: deadlineMs });
+    await cache.getOrSet('kept', () => 'kept');
+    await written(1);
+    await command(server.url, 'CLIENT', 'PAUSE', '2000', 'WRITE');
+    const late = wholeNumbers(20);
+    for (const key of late) expect(await cache.getOrSet(key, () => key)).toBe(key);
+    expect((await cacheOver(keyv).cache.get('kept'))?.level).toBe('store');
+    await expect.poll(() => said(), { timeout: 5_000 }).toContain('writing open');
+    expect(said()).not.toContain('reading open');
+    // Each write that was late is followed by the deletion of what it has left.
+    await expect.poll(() => calls.invalidate, { timeout: 10_000 }).toBeGreaterThanOrEqual(20);
+    const left = async (): Promise<unknown[]> => (await cacheOver(keyv).cache.getMany(late)).filter(Boolean);
+    await expect.poll(left, { timeout: 40_000, interval: 200 }).toEqual([]);
+    await usedAgain(cache, keyv);
+    expect(await left()).toEqual([]);
+  });
+
+  it('answers every call while it is frozen: five wait for one deadline, and then none for anything', async ({
+    skip,
+  }) => {
     const server = await ownRedis(skip);
     const keyv = redisKeyv(server.url, 'frozen');
-    const events: CacheEvent[] = [];
-    const { cache, written } = cacheOver(keyv, { storeTimeout: '50ms', onEvent: (event) => void events.push(event) });
+    const { cache, calls, written, said, failures } = cacheOver(keyv, { storeTimeout: deadlineMs });
     await cache.getOrSet('warm', () => 'up');
     await written(1);
-    const admin = await createClient({ url: server.url }).connect();
-    closing.push(async () => admin.destroy());
-    await admin.sendCommand(['CLIENT', 'PAUSE', '600000', 'ALL']);
+    const before = calls.getMany;
+    await command(server.url, 'CLIENT', 'PAUSE', '600000', 'ALL');
 
-    expect(await ask(cache, 50)).toEqual(wholeNumbers(50));
-    const failures = events.filter((event) => event.type === 'cache.store-failed');
-    expect(failures.length).toBeGreaterThanOrEqual(50);
-    expect(failures[0]).toMatchObject({ store: 'keyv', operation: 'get', error: { code: 'WP_DEADLINE' } });
-    await cache.delete('warm');
+    expect(await askAtOnce(cache, 50)).toEqual(wholeNumbers(50));
+    expect([calls.getMany - before, failures().length]).toEqual([50, 50]);
+    expect(failures()[0]).toMatchObject({ store: 'keyv', operation: 'getMany', error: { code: 'WP_DEADLINE' } });
+    expect(await ask(cache, 500)).toBeLessThan(noticeablyMs);
+    expect(calls.getMany - before).toBeLessThanOrEqual(52); // with a probe or two, as time goes by
+    expect(said().filter((line) => line === 'reading open').length).toBeGreaterThanOrEqual(1);
+    expect(await cache.delete('warm')).toEqual({ deferred: true });
+    expect(cache.peek('warm')).toBeUndefined();
+  });
+
+  it('uses it again when it is not frozen any more, and tells it what was deleted meanwhile', async ({ skip }) => {
+    const server = await ownRedis(skip);
+    const keyv = redisKeyv(server.url, 'thawed');
+    const { cache, written } = cacheOver(keyv, { storeTimeout: deadlineMs });
+    await cache.getOrSet('key', () => 'old');
+    await written(1);
+    await command(server.url, 'CLIENT', 'PAUSE', '2500', 'ALL');
+    await askAtOnce(cache, 10);
+    expect(await cache.delete('key')).toEqual({ deferred: true });
+    expect((await cache.resolve('key', () => 'new')).value).toBe('new');
+    const other = redisKeyv(server.url, 'thawed');
+    await expect.poll(() => cacheOver(other).cache.get('key'), { timeout: 40_000, interval: 200 }).toBeUndefined();
+    await usedAgain(cache, other);
+  });
+
+  it('reads it as before while it is full, tries to write five times, and writes again when there is room', async ({
+    skip,
+  }) => {
+    const server = await ownRedis(skip);
+    const keyv = redisKeyv(server.url, 'full');
+    const before = cacheOver(keyv);
+    for (let index = 0; index < 30; index++) await before.cache.getOrSet(index, () => index, { tags: ['tag'] });
+    await before.written(30);
+    await command(server.url, 'CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+    await command(server.url, 'CONFIG', 'SET', 'maxmemory', '1');
+
+    const { cache, calls, said, failures } = cacheOver(keyv, { storeTimeout: deadlineMs });
+    for (let index = 0; index < 20; index++) {
+      expect(await level(cache, index)).toBe('store');
+      expect(await ask(cache, 1)).toBeLessThan(noticeablyMs);
+    }
+    await expect.poll(() => said()).toContain('writing open');
+    expect([calls.setMany, said().includes('reading open')]).toEqual([5, false]);
+    expect(failures()[0]).toMatchObject({ operation: 'setMany', error: { message: expect.stringMatching(/OOM/) } });
+    // What it is to forget is deferred, and not served meanwhile.
+    const outcomes = [await cache.delete(0), await cache.invalidateTags(['tag'])];
+    expect(outcomes).toEqual([{ deferred: true }, { deferred: true }]);
+    expect([await cache.get(0), await cache.get(25)]).toEqual([undefined, undefined]);
+
+    await command(server.url, 'CONFIG', 'SET', 'maxmemory', '0');
+    const left = (): Promise<unknown[]> => cacheOver(keyv).cache.getMany([0, 25]);
+    await expect.poll(left, { timeout: 40_000, interval: 200 }).toEqual([undefined, undefined]);
+    await usedAgain(cache, keyv);
   });
 
   it('answers every call when there has never been one', async () => {
-    const events: CacheEvent[] = [];
     const keyv = redisKeyv(`redis://127.0.0.1:${await freePort()}`, 'absent');
-    const { cache } = cacheOver(keyv, { storeTimeout: '50ms', onEvent: (event) => void events.push(event) });
-    expect(await ask(cache, 20)).toEqual(wholeNumbers(20));
-    expect(events.map((event) => event.type)).toContain('cache.store-failed');
+    const { cache, calls, failures } = cacheOver(keyv, { storeTimeout: '50ms' });
+    expect(await askAtOnce(cache, 20)).toEqual(wholeNumbers(20));
+    expect(failures().length).toBe(20);
+    const before = calls.getMany;
+    expect(await askAtOnce(cache, 1_000)).toEqual(wholeNumbers(1_000));
+    expect(calls.getMany - before).toBeLessThanOrEqual(1);
+    expect(await cache.delete('key')).toEqual({ deferred: true });
   });
 });

@@ -14,17 +14,17 @@ import type {
   Wrapped,
   WriteCall,
 } from './contract.js';
-import { checkedTags } from './directives.js';
 import type { Entry } from './entry.js';
-import type { Landed } from './flight.js';
 import { isRefreshedEarly, lifetimeOf, ttlMsOf } from './freshness.js';
-import { type Arrival, Loader } from './loader.js';
+import { checkedTags } from './loading/directives.js';
+import type { Landed } from './loading/flight.js';
+import { type Arrival, Loader } from './loading/loader.js';
+import { type ComputeMany, keepingOf, type Order, orderOfMany, type Wanted } from './loading/order.js';
 import type { MemoryEntry } from './memory/memory-tier.js';
 import { type CacheOptions, type ResolvedCacheOptions, resolveOptions } from './options.js';
-import { type ComputeMany, keepingOf, type Order, orderOfMany, type Wanted } from './order.js';
 import { type Place, placeOf, streamTextOf, tenantOf, textOf } from './place.js';
 import { Reports } from './reports.js';
-import { Streams } from './streams.js';
+import { Streams } from './streams/streams.js';
 import { servedValue, Tiers } from './tiers.js';
 import { wrapFunction } from './wrap.js';
 

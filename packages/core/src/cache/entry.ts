@@ -1,4 +1,4 @@
-import type { Kept } from './isolation.js';
+import type { Kept } from './isolation/isolation.js';
 import type { MemoryEntry } from './memory/memory-tier.js';
 
 /** One value with what the cache knows of it, whether memory keeps it or not. Times are on the monotonic scale. */

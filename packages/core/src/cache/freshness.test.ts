@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { seededRandom } from '../kernel/index.js';
 import { isRefreshedEarly, lifetimeOf, ttlMsOf } from './freshness.js';
-import { pauseAfter } from './stand-ins.js';
+import { pauseAfter } from './loading/stand-ins.js';
 
 const seeds = fc.nat();
 

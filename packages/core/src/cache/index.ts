@@ -16,7 +16,7 @@ export type {
   WriteCall,
 } from './contract.js';
 export type { CacheEvent, UnstoredReason } from './events.js';
-export type { Isolation } from './isolation.js';
+export type { Isolation } from './isolation/isolation.js';
 export { type CacheOptions, cacheRules } from './options.js';
 export type { StandardSchema } from './schema.js';
 export type {

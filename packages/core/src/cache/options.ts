@@ -15,7 +15,7 @@ import {
 } from '../kernel/index.js';
 import { type Codec, type CodecOptions, codecRules, createCodec } from './codec/codec.js';
 import type { CacheEvent } from './events.js';
-import type { Isolation } from './isolation.js';
+import type { Isolation } from './isolation/isolation.js';
 import type { StandardSchema } from './schema.js';
 import type { CacheStore } from './store.js';
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/index.js';
 import type { Entry } from './entry.js';
-import { keep } from './isolation.js';
+import { keep } from './isolation/isolation.js';
 import type { ResolvedCacheOptions } from './options.js';
 import type { Place } from './place.js';
 import type { Reports } from './reports.js';

@@ -2,7 +2,7 @@ import { coarseNow } from '../kernel/index.js';
 import { type Entry, type Lifetime, newEntry } from './entry.js';
 import type { UnstoredReason } from './events.js';
 import { Invalidations } from './invalidations.js';
-import { copyOf, keep } from './isolation.js';
+import { copyOf, keep } from './isolation/isolation.js';
 import { type MemoryEntry, MemoryTier } from './memory/memory-tier.js';
 import type { ResolvedCacheOptions } from './options.js';
 import { type Place, placeOf } from './place.js';

@@ -1,5 +1,5 @@
 import { DefaultDeserializer, DefaultSerializer, serialize } from 'node:v8';
-import { kindNamed, kindNumber, kindOf, viewOf } from '../views.js';
+import { kindNamed, kindNumber, kindOf, viewOf } from '../isolation/views.js';
 
 /** The bytes of V8's serialiser begin with this and its version. */
 const v8Magic = 0xff;

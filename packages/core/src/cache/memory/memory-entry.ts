@@ -1,4 +1,4 @@
-import { stringBytes } from '../footprint.js';
+import { stringBytes } from '../isolation/footprint.js';
 import type { Partition } from './partition.js';
 
 /** What the cache knows of a value that it wants kept. */

@@ -1,4 +1,4 @@
-import { stringBytes } from '../footprint.js';
+import { stringBytes } from '../isolation/footprint.js';
 import { EntryQueue } from './entry-queue.js';
 import { fingerprint } from './ghost-queue.js';
 import type { MemoryEntry } from './memory-entry.js';

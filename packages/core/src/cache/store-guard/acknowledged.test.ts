@@ -81,7 +81,11 @@ class Truth {
    * What a read that begins now must not be older than: everything that its own cache was called for, and what others have
    * had acknowledged. @returns the check of what it got
    */
-  read(who: Who, key: string, hearsOthers: boolean): (result: Pick<CacheResult<number>, 'value' | 'stale' | 'level'>) => void {
+  read(
+    who: Who,
+    key: string,
+    hearsOthers: boolean,
+  ): (result: Pick<CacheResult<number>, 'value' | 'stale' | 'level'>) => void {
     const least = (own: Counts, others: Counts): number[] =>
       caches.map((cache) => (cache === who ? own : others)[cache].get(key) ?? 0);
     const fresh = least(this.called, this.#acknowledged.all);
@@ -173,7 +177,7 @@ function withoutFeed(store: CacheStore): CacheStore {
 const who = fc.constantFrom(...caches);
 const key = fc.constantFrom(...keys);
 const troubles = fc.constantFrom<Trouble | undefined>(
-  ...[undefined, undefined, 1, 5, 20, 30, 45, 60, 80, 120, 'reject', 'throw', 'hang', 'full'] as const,
+  ...([undefined, undefined, 1, 5, 20, 30, 45, 60, 80, 120, 'reject', 'throw', 'hang', 'full'] as const),
 );
 const computeMs = fc.constantFrom(0, 0, 3, 12, 30);
 const steps = fc.oneof(
@@ -206,8 +210,17 @@ const steps = fc.oneof(
     }),
     weight: 3,
   },
-  { arbitrary: fc.record({ do: fc.constant('after' as const), who, trouble: fc.constantFrom(0, 10, 30, 70, 'reject') }), weight: 2 },
-  { arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 2, 5, 10, 20, 40, 60, 1_000, 3_000) }), weight: 6 },
+  {
+    arbitrary: fc.record({ do: fc.constant('after' as const), who, trouble: fc.constantFrom(0, 10, 30, 70, 'reject') }),
+    weight: 2,
+  },
+  {
+    arbitrary: fc.record({
+      do: fc.constant('advance' as const),
+      ms: fc.constantFrom(1, 2, 5, 10, 20, 40, 60, 1_000, 3_000),
+    }),
+    weight: 6,
+  },
 );
 type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never;
 
@@ -245,7 +258,8 @@ class Run {
       const store = witnessed(stores[cache], cache, this.#truth, () => this.#settleAfter(cache));
       return chaosStore(store, { clock });
     });
-    const make = (store: CacheStore | undefined): Cache => createCache({ ...options, name: 'n', clock, ...(store ? { store } : {}) });
+    const make = (store: CacheStore | undefined): Cache =>
+      createCache({ ...options, name: 'n', clock, ...(store ? { store } : {}) });
     this.#caches = this.#chaos.map(make);
     this.#make = () => make(stores[0]);
   }
@@ -342,15 +356,12 @@ class Run {
 
   async #readBoth(who: Who, ms: number): Promise<void> {
     const checks = keys.map((key) => this.#truth.read(who, key, this.#hearsOthers));
-    const computed = this.#caches[who]?.getOrSetMany(
-      keys,
-      async (missing, { addTags }) => {
-        const values = missing.map((key) => this.#truth.begin(key));
-        await this.#sleep(ms);
-        addTags(...keys.flatMap(tagsOf));
-        return values;
-      },
-    );
+    const computed = this.#caches[who]?.getOrSetMany(keys, async (missing, { addTags }) => {
+      const values = missing.map((key) => this.#truth.begin(key));
+      await this.#sleep(ms);
+      addTags(...keys.flatMap(tagsOf));
+      return values;
+    });
     // It may have come from anywhere; and it may have joined one that fails.
     const values = await computed?.catch((error: Error) => void expect(error.message).toBe(gone));
     if (!values) return;
@@ -378,7 +389,9 @@ class Run {
 
   #set(who: Who, key: string): void {
     const value = this.#truth.begin(key);
-    this.#later(this.#caches[who]?.set(key, value, { tags: [...tagsOf(key), `by hand ${value}`] }) ?? Promise.resolve());
+    this.#later(
+      this.#caches[who]?.set(key, value, { tags: [...tagsOf(key), `by hand ${value}`] }) ?? Promise.resolve(),
+    );
   }
 
   #invalidate(step: Extract<Step, { do: 'delete' | 'expire' | 'tags' | 'clear' }>): void {
@@ -393,7 +406,8 @@ class Run {
           : { type: step.do, keys: ids };
     const acknowledged = this.#truth.invalidate(step.who, invalidation);
     const calledAt = this.#clock.now();
-    const doing = 'key' in step ? cache[step.do](step.key) : step.do === 'tags' ? cache.invalidateTags([step.tag]) : cache.clear();
+    const doing =
+      'key' in step ? cache[step.do](step.key) : step.do === 'tags' ? cache.invalidateTags([step.tag]) : cache.clear();
     this.#later(
       doing.then(({ deferred }) => {
         expect(this.#clock.now() - calledAt).toBeLessThanOrEqual(50);

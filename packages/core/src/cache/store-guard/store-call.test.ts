@@ -14,7 +14,8 @@ function setUp(storeTimeoutMs = 50) {
   };
   const call = new StoreCall({ name: 'test', store, storeTimeoutMs, clock, onEvent });
   const make = {
-    getMany: () => call.attempt('getMany', (it, signal) => it.getMany({ namespace: 'n', keys: ['k'], tags: [], signal })),
+    getMany: () =>
+      call.attempt('getMany', (it, signal) => it.getMany({ namespace: 'n', keys: ['k'], tags: [], signal })),
     setMany: () => call.attempt('setMany', (it, signal) => it.setMany({ namespace: 'n', entries: [], signal })),
     invalidate: () =>
       call.attempt('invalidate', async (it, signal) => {
@@ -63,7 +64,10 @@ describe('a call to the store', () => {
 
   it('has failed with an error, whatever it is rejected with, and says so though it fails again after its deadline', async () => {
     const { call, clock, log } = setUp();
-    expect(await call.attempt('getMany', () => Promise.reject(undefined))).toEqual({ value: undefined, late: undefined });
+    expect(await call.attempt('getMany', () => Promise.reject(undefined))).toEqual({
+      value: undefined,
+      late: undefined,
+    });
     const outcome = call.attempt(
       'getMany',
       (_, signal) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),

@@ -52,7 +52,7 @@ export class StoreCall {
     const { store, clock, storeTimeoutMs } = this.#options;
     if (this.#isPausing(operation)) return nothing;
     if (this.#underWay >= mostCalls) {
-      this.#report(operation, overloaded(store.name));
+      this.#report(operation, () => overloaded(store.name));
       return nothing;
     }
     if (!this.#allows(operation)) return nothing; // asked last: a yes may be the one probe, whose outcome has to follow
@@ -63,7 +63,7 @@ export class StoreCall {
       if (isOver) return; // a call that fails after its deadline has been reported once already
       isOver = true;
       timer.cancel();
-      if (error !== undefined) this.#report(operation, error);
+      if (error !== undefined) this.#report(operation, () => error);
       this.#record(operation, error === undefined);
       resolve(outcome);
     };
@@ -122,9 +122,10 @@ export class StoreCall {
     this.#reportState(operation, before);
   }
 
-  #report(operation: StoreOperation, error: unknown): void {
+  /** Of many refusals at once each would cost a stack trace: there is no error where nobody listens. */
+  #report(operation: StoreOperation, errorOf: () => unknown): void {
     const { name, store, onEvent } = this.#options;
-    onEvent?.({ type: 'cache.store-failed', cache: name, store: store.name, operation, error });
+    onEvent?.({ type: 'cache.store-failed', cache: name, store: store.name, operation, error: errorOf() });
   }
 
   #reportState(operation: StoreOperation, before: BreakerState): void {

@@ -48,7 +48,11 @@ function argumentsOf({ calls }: ChaosStore, operation: string): string[] {
 }
 
 /** Does what it is asked at once, and is that late with its answers. */
-function slowToAnswer(store: CacheStore, ms: { setMany: number }, clock: ReturnType<typeof createFakeClock>): CacheStore {
+function slowToAnswer(
+  store: CacheStore,
+  ms: { setMany: number },
+  clock: ReturnType<typeof createFakeClock>,
+): CacheStore {
   return {
     name: store.name,
     getMany: (read) => store.getMany(read),
@@ -92,10 +96,27 @@ describe('a read', () => {
   it('has nothing where the answer is too short, and unreadable entries where they are none', async () => {
     const { guardOf, entryOf, log } = setUp();
     const whole = entryOf('whole', 'tag');
-    const odd = [null, 'text', 5, {}, { ...whole, bytes: 'text' }, { ...whole, tags: undefined }, { ...whole, freshUntil: Number.NaN }];
+    const odd = [
+      null,
+      'text',
+      5,
+      {},
+      { ...whole, bytes: 'text' },
+      { ...whole, tags: undefined },
+      { ...whole, freshUntil: Number.NaN },
+    ];
     const guard = guardOf({ ...memoryStore(), getMany: async () => ({ entries: [whole, ...odd] as never, fence: 1 }) });
-    const answer = await guard.read(Array.from({ length: 10 }, (_, index) => `key${index}`), []);
-    expect(answer?.entries.map(textIn)).toEqual(['whole', undefined, ...Array(6).fill('unreadable'), undefined, undefined]);
+    const answer = await guard.read(
+      Array.from({ length: 10 }, (_, index) => `key${index}`),
+      [],
+    );
+    expect(answer?.entries.map(textIn)).toEqual([
+      'whole',
+      undefined,
+      ...Array(6).fill('unreadable'),
+      undefined,
+      undefined,
+    ]);
     expect(log).toEqual([]);
   });
 
@@ -220,24 +241,31 @@ describe('a write that lands after its deadline', () => {
     ['expired', expiry('key')],
     ['forgotten by its tag', ofTags('tag')],
     ['cleared', clear],
-  ])('is never served here once its key is %s, and the invalidation is deferred until then', async (_, invalidation) => {
-    const clock = createFakeClock();
-    const answering = { setMany: 30 };
-    const { set, get, guard, store, there, calls } = setUp(slowToAnswer(memoryStore(), answering, clock), clock);
-    store.trouble([80], 'setMany');
-    set('key', 'old', { tags: ['tag'] });
-    await clock.advance(60);
-    expect(await guard.invalidate(invalidation)).toBe(true);
-    await clock.advance(25);
-    // It has landed, and the store has not said so yet.
-    expect([await there('key'), await get('key')]).toEqual(['old', undefined]);
-    await clock.advance(25);
-    expect([await there('key'), await get('key'), calls('invalidate').at(-1)]).toEqual([undefined, undefined, 'delete key']);
-    answering.setMany = 0;
-    set('key', 'new');
-    await clock.settle();
-    expect(await get('key')).toBe('new');
-  });
+  ])(
+    'is never served here once its key is %s, and the invalidation is deferred until then',
+    async (_, invalidation) => {
+      const clock = createFakeClock();
+      const answering = { setMany: 30 };
+      const { set, get, guard, store, there, calls } = setUp(slowToAnswer(memoryStore(), answering, clock), clock);
+      store.trouble([80], 'setMany');
+      set('key', 'old', { tags: ['tag'] });
+      await clock.advance(60);
+      expect(await guard.invalidate(invalidation)).toBe(true);
+      await clock.advance(25);
+      // It has landed, and the store has not said so yet.
+      expect([await there('key'), await get('key')]).toEqual(['old', undefined]);
+      await clock.advance(25);
+      expect([await there('key'), await get('key'), calls('invalidate').at(-1)]).toEqual([
+        undefined,
+        undefined,
+        'delete key',
+      ]);
+      answering.setMany = 0;
+      set('key', 'new');
+      await clock.settle();
+      expect(await get('key')).toBe('new');
+    },
+  );
 
   it('defers no invalidation of a tag when it has a fence', async () => {
     const { set, guard, store, clock, fence } = setUp();
@@ -356,7 +384,11 @@ describe('an invalidation', () => {
     await guard.invalidate(deletion(...Array.from({ length: 10_000 }, (_, index) => `key${index}`)));
     store.trouble(undefined);
     expect(await guard.invalidate(deletion('one more'))).toBe(false);
-    expect([calls('invalidate').at(-1), await there('key0'), await get('key0')]).toEqual(['clear', undefined, undefined]);
+    expect([calls('invalidate').at(-1), await there('key0'), await get('key0')]).toEqual([
+      'clear',
+      undefined,
+      undefined,
+    ]);
   });
 
   it('holds on to a bounded number of names, however many are deferred', async () => {
@@ -383,7 +415,9 @@ describe('an invalidation', () => {
     await guard.invalidate(deletion(...keys));
     store.trouble(40, 'invalidate');
     await clock.advance(1_400);
-    const told = calls('invalidate').slice(1).map((call) => call.split(' ').length - 1);
+    const told = calls('invalidate')
+      .slice(1)
+      .map((call) => call.split(' ').length - 1);
     expect([told, clock.pending]).toEqual([Array(10).fill(1_000), 0]);
   });
 });

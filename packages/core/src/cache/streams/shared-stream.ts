@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { abortReason, type Clock, deadlineError, untilAborted, WarmpathError } from '../kernel/index.js';
-import { copyOf, type Isolation, keep } from './isolation.js';
+import { abortReason, type Clock, deadlineError, untilAborted, WarmpathError } from '../../kernel/index.js';
+import { copyOf, type Isolation, keep } from '../isolation/isolation.js';
 
 /** How long a reader may leave its stream alone before it counts as gone, and the source with it if it was the last. */
 const longestIdleMs = 5 * 60_000;

@@ -1,8 +1,8 @@
-import type { Clock } from '../kernel/index.js';
-import type { Staleness } from './contract.js';
-import type { Entry } from './entry.js';
+import type { Clock } from '../../kernel/index.js';
+import type { Staleness } from '../contract.js';
+import type { Entry } from '../entry.js';
+import type { Tiers } from '../tiers.js';
 import type { Flight, Landed } from './flight.js';
-import type { Tiers } from './tiers.js';
 
 const firstPauseMs = 1_000;
 const longestPauseMs = 60_000;

@@ -1,5 +1,5 @@
-import { badOption, type Duration, durationMs, rule, WarmpathError } from '../kernel/index.js';
-import type { Computation } from './contract.js';
+import { badOption, type Duration, durationMs, rule, WarmpathError } from '../../kernel/index.js';
+import type { Computation } from '../contract.js';
 
 /** What a computation answers with when the previous value is right as it is. */
 export const notModified: unique symbol = Symbol('not modified');

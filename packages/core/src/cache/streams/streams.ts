@@ -1,13 +1,13 @@
-import { abortReason, type LinkedAbort, runShared, untilAborted } from '../kernel/index.js';
-import type { CachedStream, Computation } from './contract.js';
-import type { Entry } from './entry.js';
-import { lifetimeOf } from './freshness.js';
-import { copyOf } from './isolation.js';
-import type { ResolvedCacheOptions } from './options.js';
-import { type Place, placeText } from './place.js';
-import type { Reports } from './reports.js';
+import { abortReason, type LinkedAbort, runShared, untilAborted } from '../../kernel/index.js';
+import type { CachedStream, Computation } from '../contract.js';
+import type { Entry } from '../entry.js';
+import { lifetimeOf } from '../freshness.js';
+import { copyOf } from '../isolation/isolation.js';
+import type { ResolvedCacheOptions } from '../options.js';
+import { type Place, placeText } from '../place.js';
+import type { Reports } from '../reports.js';
+import type { Beginning, Tiers } from '../tiers.js';
 import { SharedStream, type StreamOwner, type Voided } from './shared-stream.js';
-import type { Beginning, Tiers } from './tiers.js';
 
 interface StreamOrder<C> {
   readonly ttlMs: number;

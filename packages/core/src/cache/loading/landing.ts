@@ -1,14 +1,14 @@
+import type { Entry, Lifetime } from '../entry.js';
+import type { UnstoredReason } from '../events.js';
+import { lifetimeOf, ttlMsOf } from '../freshness.js';
+import type { ResolvedCacheOptions } from '../options.js';
+import type { Reports } from '../reports.js';
+import type { Beginning, NewValue, Tiers } from '../tiers.js';
 import type { Directives } from './directives.js';
 import { notModified } from './directives.js';
-import type { Entry, Lifetime } from './entry.js';
-import type { UnstoredReason } from './events.js';
 import type { Flight, Landed } from './flight.js';
-import { lifetimeOf, ttlMsOf } from './freshness.js';
-import type { ResolvedCacheOptions } from './options.js';
 import type { Order } from './order.js';
-import type { Reports } from './reports.js';
 import type { StandIns } from './stand-ins.js';
-import type { Beginning, NewValue, Tiers } from './tiers.js';
 
 /** A computation that has ended, for some flights of one order. */
 export interface Computed {

@@ -1,15 +1,15 @@
-import { linkAbort, runShared, type Timer, untilAborted } from '../kernel/index.js';
-import type { Computation } from './contract.js';
+import { linkAbort, runShared, type Timer, untilAborted } from '../../kernel/index.js';
+import type { Computation } from '../contract.js';
+import type { Entry } from '../entry.js';
+import type { ResolvedCacheOptions } from '../options.js';
+import { type Place, placeText } from '../place.js';
+import type { Reports } from '../reports.js';
+import { type Beginning, servedValue, type Tiers } from '../tiers.js';
 import { Directives } from './directives.js';
-import type { Entry } from './entry.js';
 import { Flight, type FlightOwner, type Landed } from './flight.js';
 import { Landing } from './landing.js';
-import type { ResolvedCacheOptions } from './options.js';
 import { checkedValues, type Order, onlyAt } from './order.js';
-import { type Place, placeText } from './place.js';
-import type { Reports } from './reports.js';
 import { StandIns } from './stand-ins.js';
-import { type Beginning, servedValue, type Tiers } from './tiers.js';
 
 /** What came of one place of an order, and whether it is the outcome of somebody else's flight. */
 export type Arrival = Landed & { readonly isShared: boolean };

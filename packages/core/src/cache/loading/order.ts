@@ -1,7 +1,7 @@
-import { WarmpathError } from '../kernel/index.js';
-import type { Computation, WriteCall } from './contract.js';
+import { WarmpathError } from '../../kernel/index.js';
+import type { Computation, WriteCall } from '../contract.js';
+import type { Place } from '../place.js';
 import { checkedTags, checkedTtlMs } from './directives.js';
-import type { Place } from './place.js';
 
 /** Values for the places at these positions, in their order. */
 export type ComputeMany = (positions: readonly number[], computation: Computation) => unknown;

@@ -1,7 +1,7 @@
-import { untilAborted } from '../kernel/index.js';
-import type { CacheLevel, Staleness } from './contract.js';
-import type { Entry } from './entry.js';
-import type { Place } from './place.js';
+import { untilAborted } from '../../kernel/index.js';
+import type { CacheLevel, Staleness } from '../contract.js';
+import type { Entry } from '../entry.js';
+import type { Place } from '../place.js';
 
 /** What came of a flight. */
 export interface Landed {
