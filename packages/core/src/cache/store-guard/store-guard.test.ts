@@ -170,6 +170,19 @@ describe('a write', () => {
     expect(await there('key')).toBe('newer');
   });
 
+  it('of a value that was set takes the older one away when it fails, and only then', async () => {
+    const { clock, store, set, get, there, fence } = setUp();
+    set('key', 'old');
+    set('computed', 'old');
+    await clock.settle();
+    const before = await fence();
+    store.trouble('reject', 'setMany');
+    set('key', 'new');
+    set('computed', 'new', { fence: before });
+    await clock.settle();
+    expect([await there('key'), await get('key'), await there('computed')]).toEqual([undefined, undefined, 'old']);
+  });
+
   it('waits for no other key', async () => {
     const { set, store, clock, there } = setUp();
     store.trouble([40, undefined], 'setMany');

@@ -121,10 +121,13 @@ export class StoreGuard {
     if (earlier) await earlier; // two writes of one key land in their order; of those that wait only the last is made
     const wanted = entries.filter(({ key }) => isLast(key) && this.#isWritable(key));
     if (wanted.length === 0) return;
-    const { late } = await this.#call.attempt('setMany', (store, signal) =>
+    const { value, late } = await this.#call.attempt('setMany', (store, signal) =>
       store.setMany({ namespace: this.#options.name, entries: wanted, signal }),
     );
     if (late) this.#watchLate(keysOf(wanted), isFenced(wanted), late);
+    // A value that was set says that the older one is wrong: if it cannot take its place, that has to go.
+    const unplaced = value || late ? [] : wanted.filter(({ fence }) => fence === undefined);
+    if (unplaced.length > 0) void this.invalidate({ type: 'delete', keys: keysOf(unplaced) });
   }
 
   /** Nobody knows any more whether what lands late is still wanted: its keys may have been invalidated meanwhile. */
