@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { withoutFeed } from '../../../test/cache-set-up.js';
+import type { Duration } from '../../kernel/index.js';
 import { chaosStore, createFakeClock, type FakeClock, memoryStore, type Trouble } from '../../testing/index.js';
 import { type Cache, type CacheResult, type CacheStore, createCache, type Invalidation, keyvStore } from '../index.js';
 import { placeOf, textOf } from '../place.js';
@@ -111,7 +113,7 @@ function keysOf(invalidation: Invalidation): string[] {
 }
 
 /** Tells the truth what reaches the store; can also do what it was asked to and then be late or fail all the same. */
-function witnessed(store: CacheStore, who: Who, truth: Truth, after: (operation: string) => Promise<void>): CacheStore {
+function witnessed(store: CacheStore, who: Who, truth: Truth, after: () => Promise<void>): CacheStore {
   const { openFeed } = store;
   return {
     name: store.name,
@@ -122,13 +124,13 @@ function witnessed(store: CacheStore, who: Who, truth: Truth, after: (operation:
         const byHand = entry.tags.find((tag) => tag.startsWith('by hand '));
         if (byHand && stored[index]) truth.reachWith(who, Number(byHand.slice(8)));
       }
-      await after('setMany');
+      await after();
       return stored;
     },
     async invalidate(told) {
       await store.invalidate(told);
       truth.reach(who, told.invalidation);
-      await after('invalidate');
+      await after();
     },
     ...(openFeed ? { openFeed: (namespace: string) => openFeed.call(store, namespace) } : {}),
   };
@@ -162,16 +164,6 @@ function storesOf(kind: Kind, clock: FakeClock, nextMs: () => number): readonly 
   const store = memoryStore();
   const peer = store.peer();
   return kind === 'memory' ? [store, peer] : [withoutFeed(store), withoutFeed(peer)];
-}
-
-function withoutFeed(store: CacheStore): CacheStore {
-  const { name } = store;
-  return {
-    name,
-    getMany: (read) => store.getMany(read),
-    setMany: (write) => store.setMany(write),
-    invalidate: (told) => store.invalidate(told),
-  };
 }
 
 const who = fc.constantFrom(...caches);
@@ -226,9 +218,9 @@ type Step = typeof steps extends fc.Arbitrary<infer T> ? T : never;
 
 const setUps = fc.record({
   maxEntries: fc.constantFrom(1, 100),
-  grace: fc.constantFrom(0, '1m'),
-  staleWhileRevalidate: fc.constantFrom(0, '2s'),
-  ttl: fc.constantFrom('1s', '1h'),
+  grace: fc.constantFrom(0, '1m' as const),
+  staleWhileRevalidate: fc.constantFrom(0, '2s' as const),
+  ttl: fc.constantFrom<Duration>('1s', '1h'),
   latencies: fc.array(fc.constantFrom(0, 0, 1, 3, 15), { minLength: 1, maxLength: 8 }),
 });
 type SetUp = typeof setUps extends fc.Arbitrary<infer T> ? T : never;
@@ -371,20 +363,15 @@ class Run {
 
   async #stream(who: Who, key: string, ms: number): Promise<void> {
     const check = this.#truth.read(who, key, this.#hearsOthers);
-    const { truth, sleep } = { truth: this.#truth, sleep: (part: number) => this.#sleep(part) };
-    const stream = await this.#caches[who]?.stream(
-      key,
-      async function* () {
-        const value = truth.begin(key);
-        await sleep(ms);
-        yield value;
-        await sleep(ms);
-      },
-      { tags: tagsOf(key) },
-    );
-    if (!stream) return;
-    const chunks = await Array.fromAsync(stream.chunks);
-    check({ value: chunks[0] ?? -1, stale: false, level: stream.level });
+    const stream = await this.#caches[who]?.stream(key, () => this.#produce(key, ms), { tags: tagsOf(key) });
+    for await (const value of stream?.chunks ?? []) check({ value, stale: false, level: stream?.level ?? 'computed' });
+  }
+
+  async *#produce(key: string, ms: number): AsyncGenerator<number> {
+    const value = this.#truth.begin(key);
+    await this.#sleep(ms);
+    yield value;
+    await this.#sleep(ms);
   }
 
   #set(who: Who, key: string): void {

@@ -154,7 +154,7 @@ describe('a store that is', () => {
       troubles: fc.array(trouble, { minLength: 1, maxLength: 5 }),
       asks: fc.nat(8),
       computeMs: fc.constantFrom(0, 20),
-      then: fc.constantFrom('delete', 'expire', 'tags', 'clear', 'set', 'nothing'),
+      next: fc.constantFrom('delete', 'expire', 'tags', 'clear', 'set', 'nothing'),
       pauseMs: fc.constantFrom(0, 100, 1_000, 31_000),
     });
     await fc.assert(
@@ -175,7 +175,7 @@ describe('a store that is', () => {
             expect((await ask(each.computeMs)).waitMs).toBeLessThanOrEqual(50);
           }
           const calledAt = clock.now();
-          const doneAt = invalidate[each.then]().then(() => clock.now());
+          const doneAt = invalidate[each.next]().then(() => clock.now());
           await clock.advance(50);
           expect((await doneAt) - calledAt).toBeLessThanOrEqual(50);
           await clock.advance(each.pauseMs);
