@@ -4,7 +4,7 @@ import { withoutFeed } from '../../../test/cache-set-up.js';
 import type { Duration } from '../../kernel/index.js';
 import { chaosStore, createFakeClock, type FakeClock, memoryStore, type Trouble } from '../../testing/index.js';
 import { type Cache, type CacheResult, type CacheStore, createCache, type Invalidation, keyvStore } from '../index.js';
-import { placeOf, textOf } from '../place.js';
+import { placeOf, streamTextOf, textOf } from '../place.js';
 
 /*
  * No read after an acknowledged invalidation returns older data. Caches over one store do random things while the store is
@@ -13,47 +13,54 @@ import { placeOf, textOf } from '../place.js';
  */
 
 const keys = ['k0', 'k1'] as const;
-/** Each value has the tag of its key and this one, given with the call or by the computation. */
-const common = 'all';
-const idOf = (key: string): string => placeOf(undefined, textOf(key)).id;
-const tagsOf = (key: string): string[] => [`tag of ${key}`, common];
+type Key = (typeof keys)[number];
+/** A value and a stream of one key are two things, which are invalidated together. */
+const things = ['k0', 'k1', 'stream of k0', 'stream of k1'] as const;
+type Thing = (typeof things)[number];
+const streamOf = (key: Key): Thing => `stream of ${key}`;
+const idOf = (thing: Thing): string => {
+  const text = thing.startsWith('stream of ') ? streamTextOf(thing.slice(10)) : textOf(thing);
+  return placeOf(undefined, text).id;
+};
+/** Each has the tag of its key and one that all have, given with the call or by the computation. */
+const tagsOf = (thing: Thing): string[] => [`tag of ${thing.slice(-2)}`, 'all'];
 
 const caches = [0, 1] as const;
 type Who = (typeof caches)[number];
-/** For each cache, by key. */
-type Counts = readonly [Map<string, number>, Map<string, number>];
+/** For each cache, by thing. */
+type Counts = readonly [Map<Thing, number>, Map<Thing, number>];
 const noCounts = (): Counts => [new Map(), new Map()];
-const raise = (counts: Map<string, number>, key: string, to: number): void => {
-  counts.set(key, Math.max(to, counts.get(key) ?? 0));
+const raise = (counts: Map<Thing, number>, thing: Thing, to: number): void => {
+  counts.set(thing, Math.max(to, counts.get(thing) ?? 0));
 };
 
 /** What has been invalidated by whom, as far as it was called for, has reached the store, and is acknowledged. */
 class Truth {
-  readonly called = noCounts();
+  readonly #called = noCounts();
   readonly #forgotten = noCounts();
   readonly #reached = noCounts();
   readonly #acknowledged = { all: noCounts(), forgotten: noCounts() };
-  /** For each value: its key, and the invalidations by each cache that it is newer than. */
-  readonly #values: { readonly key: string; readonly newerThan: [number, number] }[] = [];
+  /** For each value: what it is of, and the invalidations by each cache that it is newer than. */
+  readonly #values: { readonly of: Thing; readonly newerThan: [number, number] }[] = [];
 
   /** A value that begins now: it is newer than everything that was called for. */
-  begin(key: string): number {
-    const newerThan = caches.map((who) => this.called[who].get(key) ?? 0) as [number, number];
-    return this.#values.push({ key, newerThan }) - 1;
+  begin(thing: Thing): number {
+    const newerThan = caches.map((who) => this.#called[who].get(thing) ?? 0) as [number, number];
+    return this.#values.push({ of: thing, newerThan }) - 1;
   }
 
   /** @returns what to do when it is acknowledged */
   invalidate(who: Who, invalidation: Invalidation): () => void {
-    const counts = keysOf(invalidation).map((key) => [key, (this.called[who].get(key) ?? 0) + 1] as const);
+    const counts = thingsOf(invalidation).map((thing) => [thing, (this.#called[who].get(thing) ?? 0) + 1] as const);
     const forgets = invalidation.type !== 'expire';
-    for (const [key, count] of counts) {
-      this.called[who].set(key, count);
-      if (forgets) this.#forgotten[who].set(key, count);
+    for (const [thing, count] of counts) {
+      this.#called[who].set(thing, count);
+      if (forgets) this.#forgotten[who].set(thing, count);
     }
     return () => {
-      for (const [key, count] of counts) {
-        raise(this.#acknowledged.all[who], key, count);
-        if (forgets) raise(this.#acknowledged.forgotten[who], key, count);
+      for (const [thing, count] of counts) {
+        raise(this.#acknowledged.all[who], thing, count);
+        if (forgets) raise(this.#acknowledged.forgotten[who], thing, count);
       }
     };
   }
@@ -61,22 +68,22 @@ class Truth {
   /** Everything that was called for has been told by now. */
   acknowledgeAll(): void {
     for (const who of caches) {
-      for (const key of keys) {
-        raise(this.#acknowledged.all[who], key, this.called[who].get(key) ?? 0);
-        raise(this.#acknowledged.forgotten[who], key, this.#forgotten[who].get(key) ?? 0);
+      for (const thing of things) {
+        raise(this.#acknowledged.all[who], thing, this.#called[who].get(thing) ?? 0);
+        raise(this.#acknowledged.forgotten[who], thing, this.#forgotten[who].get(thing) ?? 0);
       }
     }
   }
 
   reach(who: Who, invalidation: Invalidation): void {
-    for (const key of keysOf(invalidation)) raise(this.#reached[who], key, this.called[who].get(key) ?? 0);
+    for (const thing of thingsOf(invalidation)) raise(this.#reached[who], thing, this.#called[who].get(thing) ?? 0);
   }
 
   /** A value that was set by hand is new when it reaches the store, as far as other processes go: set() does not wait for that. */
   reachWith(who: Who, value: number): void {
-    const { key, newerThan } = this.#values[value] ?? { newerThan: [0, 0] };
+    const { of, newerThan } = this.#values[value] ?? {};
     const other = who === 0 ? 1 : 0;
-    if (key) newerThan[other] = Math.max(newerThan[other], this.#reached[other].get(key) ?? 0);
+    if (of && newerThan) newerThan[other] = Math.max(newerThan[other], this.#reached[other].get(of) ?? 0);
   }
 
   /**
@@ -85,31 +92,30 @@ class Truth {
    */
   read(
     who: Who,
-    key: string,
+    thing: Thing,
     hearsOthers: boolean,
   ): (result: Pick<CacheResult<number>, 'value' | 'stale' | 'level'>) => void {
     const least = (own: Counts, others: Counts): number[] =>
-      caches.map((cache) => (cache === who ? own : others)[cache].get(key) ?? 0);
-    const fresh = least(this.called, this.#acknowledged.all);
+      caches.map((cache) => (cache === who ? own : others)[cache].get(thing) ?? 0);
+    const fresh = least(this.#called, this.#acknowledged.all);
     const standIn = least(this.#forgotten, this.#acknowledged.forgotten);
     return ({ value, stale, level }) => {
-      const { key: ofKey, newerThan } = this.#values[value] ?? { newerThan: [0, 0] };
-      expect(ofKey).toBe(key);
+      const { of, newerThan } = this.#values[value] ?? {};
+      expect(of).toBe(thing);
       for (const cache of caches) {
         // Without a feed neither memory nor what is under way can know what others do.
         if (cache !== who && !hearsOthers && (stale || (level !== 'store' && level !== 'computed'))) continue;
-        expect(newerThan[cache], `${level} ${stale || 'fresh'}`).toBeGreaterThanOrEqual(
-          (stale ? standIn : fresh)[cache] ?? 0,
-        );
+        const expected = (stale ? standIn : fresh)[cache] ?? 0;
+        expect(newerThan?.[cache], `${level} ${stale || 'fresh'}`).toBeGreaterThanOrEqual(expected);
       }
     };
   }
 }
 
-function keysOf(invalidation: Invalidation): string[] {
-  if (invalidation.type === 'clear') return [...keys];
-  if (invalidation.type !== 'tags') return keys.filter((key) => invalidation.keys.includes(idOf(key)));
-  return keys.filter((key) => tagsOf(key).some((tag) => invalidation.tags.includes(tag)));
+function thingsOf(invalidation: Invalidation): Thing[] {
+  if (invalidation.type === 'clear') return [...things];
+  if (invalidation.type !== 'tags') return things.filter((thing) => invalidation.keys.includes(idOf(thing)));
+  return things.filter((thing) => tagsOf(thing).some((tag) => invalidation.tags.includes(tag)));
 }
 
 /** Tells the truth what reaches the store; can also do what it was asked to and then be late or fail all the same. */
@@ -153,7 +159,14 @@ function slowKeyv(clock: FakeClock, nextMs: () => number) {
   };
 }
 
-type Kind = 'memory' | 'memory without a feed' | 'keyv in one process' | 'keyv in two processes';
+const kinds = [
+  'memory',
+  'memory without a feed',
+  'memory in one process',
+  'keyv in one process',
+  'keyv in two processes',
+] as const;
+type Kind = (typeof kinds)[number];
 
 function storesOf(kind: Kind, clock: FakeClock, nextMs: () => number): readonly [CacheStore, CacheStore] {
   if (kind.startsWith('keyv')) {
@@ -163,7 +176,7 @@ function storesOf(kind: Kind, clock: FakeClock, nextMs: () => number): readonly 
   }
   const store = memoryStore();
   const peer = store.peer();
-  return kind === 'memory' ? [store, peer] : [withoutFeed(store), withoutFeed(peer)];
+  return kind === 'memory without a feed' ? [withoutFeed(store), withoutFeed(peer)] : [store, peer];
 }
 
 const who = fc.constantFrom(...caches);
@@ -244,7 +257,7 @@ class Run {
     let calls = 0;
     const stores = storesOf(kind, clock, () => latencies[calls++ % latencies.length] ?? 0);
     this.#hearsOthers = kind === 'memory';
-    this.#isOneProcess = kind === 'keyv in one process';
+    this.#isOneProcess = kind.endsWith('in one process');
     this.#tellsOnlyTags = kind === 'keyv in two processes';
     this.#chaos = caches.map((cache) => {
       const store = witnessed(stores[cache], cache, this.#truth, () => this.#settleAfter(cache));
@@ -272,8 +285,13 @@ class Run {
     const fresh = this.#make();
     const used = this.#isOneProcess ? this.#chaos.slice(0, 1) : this.#chaos;
     const before = used.map(({ calls }) => calls.length);
-    for (const cache of caches) for (const key of keys) this.#later(this.#read({ who: cache, key, computeMs: 0 }));
-    for (const key of keys) this.#later(this.#get(1, key, fresh));
+    for (const key of keys) {
+      for (const who of caches) {
+        this.#later(this.#read({ who, key, computeMs: 0 }));
+        this.#later(this.#stream(who, key, 0));
+      }
+      this.#later(this.#get(1, key, fresh));
+    }
     for (const cache of this.#caches) this.#later(cache.get('unknown'));
     await this.#clock.advance(500);
     await Promise.all(this.#work);
@@ -311,7 +329,7 @@ class Run {
 
   async #read(step: {
     who: Who;
-    key: string;
+    key: Key;
     computeMs: number;
     fails?: boolean;
     namesTagsLate?: boolean;
@@ -340,7 +358,7 @@ class Run {
     }
   }
 
-  async #get(who: Who, key: string, cache = this.#caches[who]): Promise<void> {
+  async #get(who: Who, key: Key, cache = this.#caches[who]): Promise<void> {
     const check = this.#truth.read(who, key, this.#hearsOthers);
     const found = await cache?.get<number>(key);
     if (found) check(found);
@@ -361,20 +379,22 @@ class Run {
       check({ value: values[index] ?? -1, stale: 'slow', level: 'memory' });
   }
 
-  async #stream(who: Who, key: string, ms: number): Promise<void> {
-    const check = this.#truth.read(who, key, this.#hearsOthers);
+  async #stream(who: Who, key: Key, ms: number): Promise<void> {
+    const check = this.#truth.read(who, streamOf(key), this.#hearsOthers);
     const stream = await this.#caches[who]?.stream(key, () => this.#produce(key, ms), { tags: tagsOf(key) });
     for await (const value of stream?.chunks ?? []) check({ value, stale: false, level: stream?.level ?? 'computed' });
   }
 
-  async *#produce(key: string, ms: number): AsyncGenerator<number> {
-    const value = this.#truth.begin(key);
+  async *#produce(key: Key, ms: number): AsyncGenerator<number> {
+    const value = this.#truth.begin(streamOf(key));
     await this.#sleep(ms);
     yield value;
     await this.#sleep(ms);
   }
 
-  #set(who: Who, key: string): void {
+  /** Where nobody else writes, nothing older is served from then on. */
+  #set(who: Who, key: Key): void {
+    if (this.#isOneProcess) this.#truth.invalidate(who, { type: 'delete', keys: [idOf(key)] });
     const value = this.#truth.begin(key);
     this.#later(
       this.#caches[who]?.set(key, value, { tags: [...tagsOf(key), `by hand ${value}`] }) ?? Promise.resolve(),
@@ -384,7 +404,7 @@ class Run {
   #invalidate(step: Extract<Step, { do: 'delete' | 'expire' | 'tags' | 'clear' }>): void {
     const cache = this.#caches[step.who];
     if (!cache || (this.#tellsOnlyTags && 'key' in step)) return;
-    const ids = 'key' in step ? [idOf(step.key)] : [];
+    const ids = 'key' in step ? [idOf(step.key), idOf(streamOf(step.key))] : [];
     const invalidation: Invalidation =
       step.do === 'clear'
         ? { type: 'clear' }
@@ -415,7 +435,7 @@ class Run {
 }
 
 describe('no read after an acknowledged invalidation returns older data', () => {
-  it.each<Kind>(['memory', 'memory without a feed', 'keyv in one process', 'keyv in two processes'])(
+  it.each(kinds)(
     'over a store in any trouble: %s',
     async (kind) => {
       await fc.assert(
