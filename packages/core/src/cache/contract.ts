@@ -49,7 +49,7 @@ export interface Computation {
   /** Those who wait get the value; it is not kept. */
   doNotStore(): void;
   /**
-   * The previous value is right as it is: `return notModified()` gives it another ttl. It goes by its tags still.
+   * The previous value is right as it is: `return notModified()` gives it another ttl. What is returned after it does not count. It goes by its tags still.
    * @throws WarmpathError `WP_NOTHING_PREVIOUS` where there is none
    */
   notModified(): never;
@@ -127,7 +127,7 @@ export interface Cache {
   getMany<V>(keys: readonly unknown[], call?: ReadCall): Promise<(CacheResult<V> | undefined)[]>;
   /**
    * `getOrSet` for many keys, in their order: one round trip to the store, then one computation for all keys that neither
-   * tier holds and nobody computes already. What it decides (ttl, tags, not to store) holds for all of them.
+   * tier holds and nobody computes already, in copies. What it decides (ttl, tags, not to store) holds for all of them.
    * @throws WarmpathError `WP_BATCH_MISMATCH` when there is not one value for each missing key
    */
   getOrSetMany<K, V>(

@@ -1,5 +1,6 @@
 import { badOption, checkOptions, type Rules, rule } from '../kernel/index.js';
 import type { Cache, WrapOptions, Wrapped, WriteCall } from './contract.js';
+import { copyOf } from './isolation/isolation.js';
 
 type AnyArgs = readonly unknown[];
 
@@ -29,7 +30,8 @@ export function wrapFunction<Args extends AnyArgs, V>(
   const callFor = (args: Args): WriteCall => (typeof tags === 'function' ? { ...call, tags: tags(...args) } : fixed);
   function cached(...args: Args): Promise<V> {
     try {
-      return cache.getOrSet<V>(key(...args), () => fn(...args), callFor(args));
+      const own = keyOfArgs ? args : ownArgs(args);
+      return cache.getOrSet<V>(key(...args), () => fn(...own), callFor(args));
     } catch (error) {
       return Promise.reject(error); // of `key` or `tags`
     }
@@ -40,4 +42,12 @@ export function wrapFunction<Args extends AnyArgs, V>(
     invalidate: (...args: Args) => cache.delete(key(...args), call),
     expire: (...args: Args) => cache.expire(key(...args), call),
   });
+}
+
+/**
+ * The computation may begin after its caller has gone on, and changed what it passed: the value would belong to another key
+ * than the one that was asked for. Arguments that are the key are data, and have a copy.
+ */
+function ownArgs<Args extends AnyArgs>(args: Args): Args {
+  return args.some((arg) => typeof arg === 'object' && arg !== null) ? copyOf(args) : args;
 }

@@ -19,4 +19,17 @@ describe('safeListener', () => {
     expect(heard).toEqual([1, 2, 3]);
     expect(warned.mock.calls).toEqual([[expect.stringContaining('full disk'), { code: 'WARMPATH_LISTENER' }]]);
   });
+
+  it('says the failure of an async listener as well, instead of ending the process', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const listen = safeListener(async () => {
+      throw new Error('no audit log');
+    });
+    listen?.(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warned).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('no audit log'), {
+      code: 'WARMPATH_LISTENER',
+    });
+    warned.mockRestore();
+  });
 });

@@ -7,12 +7,17 @@ export function safeListener<Event>(
 ): ((event: Event) => void) | undefined {
   if (!onEvent) return undefined;
   let hasFailed = false;
+  const failed = (error: unknown): void => {
+    if (!hasFailed) process.emitWarning(`An onEvent listener failed: ${error}`, { code: 'WARMPATH_LISTENER' });
+    hasFailed = true;
+  };
   return function listen(event) {
     try {
-      onEvent(event);
+      const heard: unknown = onEvent(event);
+      // An async listener fits the type as well; nobody else would hear of its failure, which would end the process.
+      if (heard instanceof Promise) heard.catch(failed);
     } catch (error) {
-      if (!hasFailed) process.emitWarning(`An onEvent listener failed: ${error}`, { code: 'WARMPATH_LISTENER' });
-      hasFailed = true;
+      failed(error);
     }
   };
 }

@@ -177,6 +177,8 @@ export class StructuralCopy {
 
   /** An instance of a class, or something of the platform: which of them, only structuredClone can tell. */
   #instance(original: object, prototype: object): object {
+    // Its copy would be a plain object, and show what its toJSON leaves out: a password, for example.
+    if ('toJSON' in prototype && typeof prototype.toJSON === 'function') throw refused('decides about its own JSON');
     if (plainPrototypes.has(prototype)) return this.#record(original);
     const clone: object = structuredClone(original);
     if (Object.getPrototypeOf(clone) !== Object.prototype) return this.#leaf(original, clone, footprint(clone));

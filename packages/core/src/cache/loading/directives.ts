@@ -1,9 +1,6 @@
 import { badOption, type Duration, durationMs, rule, WarmpathError } from '../../kernel/index.js';
 import type { Computation } from '../contract.js';
 
-/** What a computation answers with when the previous value is right as it is. */
-export const notModified: unique symbol = Symbol('not modified');
-
 /** One computation's view of its cache, and what it has decided by the time it ends. */
 export class Directives implements Computation {
   readonly signal: AbortSignal;
@@ -12,6 +9,7 @@ export class Directives implements Computation {
   readonly #tags = new Set<string>();
   #ttlMs: number | undefined;
   #isStored = true;
+  #isUnchanged = false;
 
   constructor(cache: string, signal: AbortSignal, previous: Computation['previous']) {
     this.#cache = cache;
@@ -32,6 +30,11 @@ export class Directives implements Computation {
     return [...this.#tags];
   }
 
+  /** The previous value is right, whatever the computation has answered after saying so. */
+  get isUnchanged(): boolean {
+    return this.#isUnchanged;
+  }
+
   get isStored(): boolean {
     return this.#isStored;
   }
@@ -49,7 +52,10 @@ export class Directives implements Computation {
   }
 
   notModified(): never {
-    if (this.previous) return notModified as unknown as never;
+    if (this.previous) {
+      this.#isUnchanged = true;
+      return undefined as never;
+    }
     throw new WarmpathError(
       'WP_NOTHING_PREVIOUS',
       `A computation of cache '${this.#cache}' said notModified(), and there is no previous value. ` +
@@ -64,9 +70,14 @@ export function checkedTtlMs(cache: string, ttl: Duration): number {
   return durationMs(ttl);
 }
 
-const tagsRule = rule.arrayOf(rule.text);
+const tagsRule = rule.arrayOf({
+  text: 'a string that is not empty, of whole characters',
+  // Half a surrogate pair would be another text once it has been through UTF-8, and escape its invalidation.
+  allows: (tag) => rule.text.allows(tag) && (tag as string).isWellFormed(),
+});
 
+/** A copy: what becomes of the caller's list is the caller's business. */
 export function checkedTags(cache: string, tags: readonly string[]): readonly string[] {
   if (!tagsRule.allows(tags)) throw badOption(`Cache '${cache}'`, 'tags', tagsRule.text, tags);
-  return tags;
+  return [...tags];
 }

@@ -5,7 +5,6 @@ import type { ResolvedCacheOptions } from '../options.js';
 import type { Reports } from '../reports.js';
 import type { Beginning, NewValue, Tiers } from '../tiers.js';
 import type { Directives } from './directives.js';
-import { notModified } from './directives.js';
 import type { Flight, Landed } from './flight.js';
 import type { Order } from './order.js';
 import type { StandIns } from './stand-ins.js';
@@ -42,7 +41,7 @@ export class Landing {
     const kept: { readonly flight: Flight; readonly value: NewValue }[] = [];
     for (const [index, flight] of flights.entries()) {
       const value = this.#newValue(computed, flight, values[index]);
-      this.#reports.computed(flight.place, tookMs, flight.isBackground, values[index] === notModified);
+      this.#reports.computed(flight.place, tookMs, flight.isBackground, decided.isUnchanged);
       const reason = this.#whyNot(flight, value.lifetime, decided);
       if (reason === undefined) kept.push({ flight, value });
       else flight.land(computedOf(this.#tiers.handOut(value, reason)));
@@ -74,8 +73,8 @@ export class Landing {
 
   #newValue({ order, decided, flights, tookMs }: Computed, { place, previous }: Flight, result: unknown): NewValue {
     // What is found unchanged goes by its tags still, and would cost as much again if it were lost.
-    const unchanged = result === notModified ? previous?.entry : undefined;
-    const value = result === notModified ? unchanged?.value : result;
+    const unchanged = decided.isUnchanged ? previous?.entry : undefined;
+    const value = unchanged ? unchanged.value : result;
     const tags = new Set([...order.tags, ...decided.tags, ...(unchanged?.tags ?? [])]);
     const ttlMs = decided.ttlMs ?? order.ttlMs ?? ttlMsOf(value, this.#options);
     const computeMs = Math.max(tookMs / flights.length, unchanged?.computeMs ?? 0);

@@ -130,7 +130,9 @@ export class Loader {
       onOver: (flight) => this.#unlink(flight),
       onAbandoned: (flight, reason) => {
         this.#unlink(flight);
-        if (seats.every((seat) => seat.flight.isAbandoned || seat.flight.isOver)) controller.abort(reason);
+        if (!seats.every((seat) => seat.flight.isAbandoned || seat.flight.isOver)) return;
+        this.#trips.delete(trip); // it may never end: nobody says that a computation obeys its signal
+        controller.abort(reason);
       },
     };
     for (const position of positions) {
@@ -248,7 +250,7 @@ export class Loader {
   /** A function that fails to say whether there is spare capacity has not said that there is. */
   #mayRefresh(): boolean {
     try {
-      return this.#options.canRefresh();
+      return this.#options.canRefresh() === true; // a promise is no yes
     } catch {
       return false;
     }

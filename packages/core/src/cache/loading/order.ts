@@ -1,5 +1,6 @@
 import { WarmpathError } from '../../kernel/index.js';
 import type { Computation, WriteCall } from '../contract.js';
+import { copyOf } from '../isolation/isolation.js';
 import type { Place } from '../place.js';
 import { checkedTags, checkedTtlMs } from './directives.js';
 
@@ -40,8 +41,9 @@ export function orderOfMany<K>(
   compute: (keys: readonly K[], computation: Computation) => unknown,
   call: WriteCall,
 ): Order {
-  const keysAt = (positions: readonly number[]): K[] =>
-    positions.map((position) => (wanted[position] as Wanted<K>).key);
+  // Their owner may change them before the computation begins, and the values would belong to other keys.
+  const keys = wanted.map(({ key }) => copyOf(key));
+  const keysAt = (positions: readonly number[]): K[] => positions.map((position) => keys[position] as K);
   return {
     places: wanted.map(({ place }) => place),
     compute: (positions, computation) => compute(keysAt(positions), computation),

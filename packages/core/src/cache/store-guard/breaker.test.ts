@@ -127,18 +127,24 @@ describe('a breaker', () => {
   });
 
   it('does what the obvious one does, whatever comes back when', () => {
+    // Runs of one outcome, or neither the window nor the pause is ever seen to recover.
+    const runOf = (isGood: boolean): fc.Arbitrary<boolean[]> =>
+      fc.integer({ min: 3, max: 25 }).map((calls) => Array<boolean>(calls).fill(isGood));
+    const mixed = fc.array(fc.boolean(), { minLength: 8, maxLength: 25, size: 'max' });
     const step = fc.oneof(
+      {
+        arbitrary: fc.record({ do: fc.constant('begin' as const), afterMs: fc.constantFrom(0, 0, 1_000, 30_000) }),
+        weight: 2,
+      },
+      fc.record({ do: fc.constant('end' as const), isGood: fc.boolean() }),
       fc.record({
-        do: fc.constant('advance' as const),
-        ms: fc.constantFrom(0, 1, 300, 500, 1_000, 2_000, 29_999, 30_000),
+        do: fc.constant('burst' as const),
+        afterMs: fc.constantFrom(0, 0, 0, 1, 500, 1_000, 2_000, 29_999, 30_000),
+        outcomes: fc.oneof(runOf(true), runOf(false), mixed),
       }),
-      { arbitrary: fc.record({ do: fc.constant('begin' as const) }), weight: 3 },
-      { arbitrary: fc.record({ do: fc.constant('end' as const), isGood: fc.boolean() }), weight: 3 },
-      // Runs of one outcome, or the window and the pause are seldom seen to recover.
-      fc.record({ do: fc.constant('run' as const), isGood: fc.boolean(), calls: fc.integer({ min: 3, max: 25 }) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 40, size: 'max' }), (steps) => {
         const breaker = new Breaker();
         const model = new ObviousBreaker();
         let now = 0;
@@ -155,13 +161,13 @@ describe('a breaker', () => {
           model.record(isGood, now);
         };
         for (const each of steps) {
-          if (each.do === 'advance') now += each.ms;
-          else if (each.do === 'begin') begin();
+          if ('afterMs' in each) now += each.afterMs;
+          if (each.do === 'begin') begin();
           else if (each.do === 'end') end(each.isGood);
           else {
-            for (let call = 0; call < each.calls; call++) {
+            for (const isGood of each.outcomes) {
               begin();
-              end(each.isGood);
+              end(isGood);
             }
           }
           expect(breaker.state).toBe(model.state);

@@ -39,12 +39,13 @@ describe('what is on its way to the store', () => {
         other: pending.before({ type: 'delete', keys: ['other'] }),
       }).flatMap(([name, promise]) => (promise ? [name] : []));
     const fenced = pending.beginWrite(['a'], true);
-    expect(waits()).toEqual(['deletion', 'expiry']);
+    expect([waits(), pending.isReplaced('a')]).toEqual([['deletion', 'expiry'], false]);
     fenced.end();
     expect(waits()).toEqual([]);
     const unfenced = pending.beginWrite(['a'], false);
-    expect(waits()).toEqual(['deletion', 'expiry', 'tags', 'clear']);
+    expect([waits(), pending.isReplaced('a')]).toEqual([['deletion', 'expiry', 'tags', 'clear'], true]);
     unfenced.end();
+    expect(pending.isReplaced('a')).toBe(false);
     const [one, two] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     pending.expiring(['a'], one.promise);
     pending.expiring(['a'], two.promise);

@@ -18,8 +18,8 @@ export class PendingWrites {
   readonly #writes = new Map<string, Promise<void>>();
   /** All expiries of each key that are waited for: some stores expire by reading and writing again. */
   readonly #expiries = new Map<string, Promise<unknown>>();
-  /** The writes among them that no fence rules, so that they must not be overtaken. */
-  readonly #unfenced = new Set<Promise<void>>();
+  /** Those of values that were set: no fence rules them, so they must not be overtaken, and what they replace is wrong. */
+  readonly #unfenced = new Map<string, Promise<void>>();
   /** For each key, how many calls are past their deadline and may land yet. Bounded by the calls under way. */
   readonly #late = new Map<string, number>();
   #unfencedLate = 0;
@@ -33,17 +33,21 @@ export class PendingWrites {
     return this.#late.has(key);
   }
 
+  /** Whether what the store has of the key is to be replaced by a value that was set. */
+  isReplaced(key: string): boolean {
+    return this.#unfenced.has(key);
+  }
+
   beginWrite(keys: readonly string[], isFenced: boolean): Turn {
     const earlier = allOf(keys.map((key) => this.#writes.get(key)));
     const { promise: over, resolve } = Promise.withResolvers<void>();
-    for (const key of keys) this.#writes.set(key, over);
-    if (!isFenced) this.#unfenced.add(over);
+    const places = isFenced ? [this.#writes] : [this.#writes, this.#unfenced];
+    for (const place of places) for (const key of keys) place.set(key, over);
     return {
       earlier,
       isLast: (key) => this.#writes.get(key) === over,
       end: () => {
-        for (const key of keys) if (this.#writes.get(key) === over) this.#writes.delete(key);
-        this.#unfenced.delete(over);
+        for (const place of places) for (const key of keys) if (place.get(key) === over) place.delete(key);
         resolve();
       },
     };
@@ -61,7 +65,7 @@ export class PendingWrites {
 
   /** Resolves when nothing that is waited for can undo the invalidation any more; undefined when nothing can now. */
   before(invalidation: Invalidation): Promise<unknown> | undefined {
-    if (!('keys' in invalidation)) return allOf([...this.#unfenced]);
+    if (!('keys' in invalidation)) return allOf([...this.#unfenced.values()]);
     const { type, keys } = invalidation;
     const writes = keys.map((key) => this.#writes.get(key));
     return allOf(type === 'expire' ? writes : [...writes, ...keys.map((key) => this.#expiries.get(key))]);

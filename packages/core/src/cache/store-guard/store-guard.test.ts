@@ -183,6 +183,34 @@ describe('a write', () => {
     expect([await there('key'), await get('key'), await there('computed')]).toEqual([undefined, undefined, 'old']);
   });
 
+  it('of a value that was set is not undone by reads: while it is on its way they do not have the older one', async () => {
+    const { clock, store, set, get } = setUp();
+    set('key', 'old');
+    await clock.settle();
+    store.trouble(30, 'setMany');
+    set('key', 'new');
+    expect(await get('key')).toBeUndefined();
+    await clock.advance(10);
+    store.trouble(40, 'getMany');
+    const reading = get('key');
+    await clock.advance(50);
+    expect(await reading).toBeUndefined();
+    store.trouble(undefined);
+    expect(await get('key')).toBe('new');
+  });
+
+  it('of a value that was computed leaves the older one to be read until it has landed', async () => {
+    const { clock, store, set, get, fence } = setUp();
+    set('key', 'old');
+    await clock.settle();
+    const before = await fence();
+    store.trouble(30, 'setMany');
+    set('key', 'new', { fence: before });
+    expect(await get('key')).toBe('old');
+    await clock.advance(30);
+    expect(await get('key')).toBe('new');
+  });
+
   it('waits for no other key', async () => {
     const { set, store, clock, there } = setUp();
     store.trouble([40, undefined], 'setMany');

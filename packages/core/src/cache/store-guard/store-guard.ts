@@ -25,7 +25,7 @@ export class StoreGuard {
   readonly #call: StoreCall;
   readonly #feed: StoreFeed | undefined;
   readonly #unsettled = new Unsettled();
-  /** What the store has confirmed: it rules the answers, too, that the store gave before and that come after. */
+  /** What the store has forgotten or replaced: that rules the answers, too, that it gave before and that come after. */
   readonly #confirmed = new Invalidations();
   readonly #pending = new PendingWrites();
   #retry: Timer | undefined;
@@ -106,9 +106,9 @@ export class StoreGuard {
     this.#feed?.close();
   }
 
-  /** Whether nothing that rules it is unsettled, or was when it was read. */
+  /** Whether nothing that rules it is on its way to the store, or was when it was read. */
   #isRight(key: string, entry: StoredEntry, since: number): boolean {
-    if (this.#pending.isLate(key) || this.#unsettled.covers(key, entry)) return false;
+    if (this.#pending.isLate(key) || this.#pending.isReplaced(key) || this.#unsettled.covers(key, entry)) return false;
     return !this.#confirmed.hasTouched([key, ...entry.tags], since);
   }
 
@@ -126,8 +126,9 @@ export class StoreGuard {
     );
     if (late) this.#watchLate(keysOf(wanted), isFenced(wanted), late);
     // A value that was set says that the older one is wrong: if it cannot take its place, that has to go.
-    const unplaced = value || late ? [] : wanted.filter(({ fence }) => fence === undefined);
-    if (unplaced.length > 0) void this.invalidate({ type: 'delete', keys: keysOf(unplaced) });
+    const set = keysOf(wanted.filter(({ fence }) => fence === undefined));
+    if (value) this.#confirmed.add(set);
+    else if (!late && set.length > 0) void this.invalidate({ type: 'delete', keys: set });
   }
 
   /** Nobody knows any more whether what lands late is still wanted: its keys may have been invalidated meanwhile. */
@@ -207,5 +208,6 @@ function isFenced(writes: readonly Write[]): boolean {
 /** What a store of somebody else's answers with need not be what it should. */
 function isWhole({ bytes, tags, storedAt, freshUntil, keptUntil, computeMs }: StoredEntry): boolean {
   if (!(bytes instanceof Uint8Array) || !Array.isArray(tags)) return false;
+  if (!tags.every((tag) => typeof tag === 'string')) return false;
   return [storedAt, freshUntil, keptUntil, computeMs].every(Number.isFinite);
 }

@@ -3,7 +3,8 @@ import type { KeyvCalls } from './keyv-calls.js';
 import { isTagKey, markerText, readMarker } from './keyv-texts.js';
 
 interface Creation {
-  readonly marker: number;
+  /** What is there once it is done. */
+  readonly markers: ReadonlyMap<string, number>;
   readonly done: Promise<void>;
 }
 
@@ -48,7 +49,10 @@ export class KeyvMarkers {
     const creations = missing.map((key) => [key, this.#creations.get(key)] as const);
     // Nothing may be computed under a marker before it is in place: it might replace a newer one afterwards.
     await Promise.all(creations.map(([, creation]) => creation?.done));
-    for (const [key, creation] of creations) if (creation) known.set(key, creation.marker);
+    for (const [key, creation] of creations) {
+      const marker = creation?.markers.get(key);
+      if (marker !== undefined) known.set(key, marker);
+    }
   }
 
   /** Replaces them: what was written under the old ones is void. */
@@ -59,8 +63,8 @@ export class KeyvMarkers {
   /** Reads that come at once share a creation, or all but the last would get numbers that are void already. */
   #create(keys: readonly string[], signal: AbortSignal): void {
     if (keys.length === 0) return;
-    const markers = new Map(keys.map((key) => [key, newMarker()]));
-    const done = this.#write(markers);
+    const markers = new Map<string, number>();
+    const done = this.#createMissing(keys, markers);
     const end = (): void => {
       signal.removeEventListener('abort', end);
       for (const key of keys) if (this.#creations.get(key)?.done === done) this.#creations.delete(key);
@@ -68,7 +72,17 @@ export class KeyvMarkers {
     // One that hangs is nothing to wait for.
     signal.addEventListener('abort', end, { once: true });
     done.then(end, end);
-    for (const [key, marker] of markers) this.#creations.set(key, { marker, done });
+    for (const key of keys) this.#creations.set(key, { markers, done });
+  }
+
+  /** Looks again first: a marker that was created since the caller looked must not be replaced. */
+  async #createMissing(keys: readonly string[], markers: Map<string, number>): Promise<void> {
+    for (const [key, marker] of await this.read(keys)) markers.set(key, marker);
+    const missing = keys.filter((key) => !markers.has(key));
+    if (missing.length === 0) return;
+    const fresh = new Map(missing.map((key) => [key, newMarker()]));
+    await this.#write(fresh);
+    for (const [key, marker] of fresh) markers.set(key, marker);
   }
 
   #write(markers: ReadonlyMap<string, number>): Promise<void> {

@@ -140,7 +140,7 @@ export class Streams {
   ): void {
     const tookMs = this.#options.clock.now() - since;
     try {
-      if (!isComplete(chunks)) {
+      if (isComplete(chunks) !== true) {
         this.#tiers.unstored(place, 'incomplete');
         return;
       }
