@@ -404,7 +404,7 @@ describe.skipIf(!redisUrl)('a cache whose Redis is in trouble', () => {
     expect([calls.getMany - before, failures().length]).toEqual([50, 50]);
     expect(failures()[0]).toMatchObject({ store: 'keyv', operation: 'getMany', error: { code: 'WP_DEADLINE' } });
     expect(await ask(cache, 500)).toBeLessThan(noticeablyMs);
-    expect(calls.getMany - before).toBeLessThanOrEqual(52); // with a probe or two, as time goes by
+    expect(calls.getMany - before).toBeLessThanOrEqual(55); // with a few probes, as time goes by
     expect(said().filter((line) => line === 'reading open').length).toBeGreaterThanOrEqual(1);
     expect(await cache.delete('warm')).toEqual({ deferred: true });
     expect(cache.peek('warm')).toBeUndefined();

@@ -112,15 +112,20 @@ describe('a story', () => {
     for (let call = 0; call < 5; call++) await cache.get(call);
     expect(await cache.delete('key')).toEqual({ deferred: true });
     expect(await next()).toEqual([
-      ...Array(4).fill('cache.store-failed getMany'),
+      ...Array(4).fill(['cache.store-failed getMany', 'cache.miss']).flat(),
       'cache.store-failed getMany',
       'cache.store-state reading open',
+      'cache.miss',
       'cache.invalidated delete 1 deferred',
     ]);
     store.trouble(undefined);
     await clock.advance(1_000);
     await cache.get('key');
-    expect(await next()).toEqual(['cache.store-state reading half-open', 'cache.store-state reading closed']);
+    expect(await next()).toEqual([
+      'cache.store-state reading half-open',
+      'cache.store-state reading closed',
+      'cache.miss',
+    ]);
   });
 
   it('has a word for a refresh that there is no capacity for, and for what the store has and nobody may see', async () => {

@@ -90,3 +90,27 @@ it('canRefresh and isComplete that answer with a promise have not said yes', asy
   for await (const _ of (await cache.stream('stream', source, { isComplete })).chunks);
   expect((await cache.stream('stream', source)).level).toBe('computed');
 });
+
+it('a schema that never answers is one that does not fit, after the store deadline', async () => {
+  const schema = { '~standard': { version: 1, vendor: 'test', validate: () => new Promise<never>(() => {}) } } as const;
+  const store = memoryStore();
+  await setUp({ store }).cache.set('key', 'old');
+  const { cache, clock } = setUp({ store, schema });
+  const value = cache.getOrSet('key', () => 'new');
+  await clock.advance(50);
+  expect(await value).toBe('new');
+});
+
+it('every lookup that finds nothing is a miss, and a stream from the store is a hit', async () => {
+  const store = memoryStore();
+  const log: string[] = [];
+  const onEvent = ({ type }: { type: string }): void => void log.push(type);
+  const source = async function* () {
+    yield 1;
+  };
+  for await (const _ of (await setUp({ store }).cache.stream('stream', source)).chunks);
+  const { cache } = setUp({ store, onEvent });
+  await cache.getMany(['a', 'b']);
+  for await (const _ of (await cache.stream('stream', source)).chunks);
+  expect(log).toEqual(['cache.miss', 'cache.miss', 'cache.hit']);
+});

@@ -129,7 +129,10 @@ class TieredCache implements Cache {
       }
       const known = stored.length > 0 ? this.#tiers.hit(place.tenant, place.text) : undefined; // set meanwhile
       if (known) results[position] = this.#served(place, { entry: known, level: 'memory', stale: false });
-      else this.#reports.audit('read', place, 'none');
+      else {
+        this.#reports.miss(place);
+        this.#reports.audit('read', place, 'none');
+      }
     }
     return results;
   }

@@ -1,4 +1,6 @@
 export { createCache } from './cache.js';
+export type { CodecOptions } from './codec/codec.js';
+export type { EncryptionOptions } from './codec/encryption.js';
 export type {
   Cache,
   CacheCall,

@@ -1,4 +1,4 @@
-import type { Clock } from '../kernel/index.js';
+import { type Clock, linkAbort, untilAborted } from '../kernel/index.js';
 import type { Entry } from './entry.js';
 import { keep } from './isolation/isolation.js';
 import type { ResolvedCacheOptions } from './options.js';
@@ -87,13 +87,16 @@ export class StoreTier {
 
   /** The value as the schema gives it; undefined where it does not fit, or the schema itself fails. */
   async #checked(value: unknown): Promise<{ readonly value: unknown } | undefined> {
-    const { schema } = this.#options;
+    const { schema, clock, storeTimeoutMs, name } = this.#options;
     if (!schema) return { value };
+    const deadline = linkAbort({ timeoutMs: storeTimeoutMs, clock, what: `The schema of cache '${name}'` });
     try {
-      const result = await schema['~standard'].validate(value);
+      const result = await untilAborted(Promise.resolve(schema['~standard'].validate(value)), deadline.signal);
       return result.issues ? undefined : { value: result.value };
     } catch {
-      return undefined;
+      return undefined; // it does not fit as far as can be told, and the call goes on without it
+    } finally {
+      deadline.release();
     }
   }
 

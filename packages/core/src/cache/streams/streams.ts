@@ -59,6 +59,7 @@ export class Streams {
     const chunks = stream.read(caller?.signal, caller?.release) as AsyncIterable<C>;
     const stored = await untilAborted(opened, caller?.signal);
     if (joined) this.#reports.hit(place, 'shared', 0, 0, false);
+    else if (stored) this.#reports.hit(place, 'store', this.#ageOf(stored), stored.computeMs, false);
     const level = joined ? 'shared' : stored ? 'store' : 'computed';
     this.#reports.audit('read', place, level);
     return { level, ageMs: stored && !joined ? this.#ageOf(stored) : 0, chunks };
