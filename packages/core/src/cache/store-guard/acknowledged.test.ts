@@ -42,6 +42,8 @@ const raise = (counts: Map<Thing, number>, thing: Thing, to: number): void => {
   counts.set(thing, Math.max(to, counts.get(thing) ?? 0));
 };
 
+type Result = Pick<CacheResult<number>, 'value' | 'stale' | 'level'>;
+
 /** What has been invalidated by whom, as far as it was called for, has reached the store, and is acknowledged. */
 class Truth {
   readonly #called = noCounts();
@@ -98,11 +100,7 @@ class Truth {
    * What a read that begins now must not be older than: everything that its own cache was called for, and what others have
    * had acknowledged. @returns the check of what it got
    */
-  read(
-    who: Who,
-    thing: Thing,
-    hearsOthers: boolean,
-  ): (result: Pick<CacheResult<number>, 'value' | 'stale' | 'level'>) => void {
+  read(who: Who | undefined, thing: Thing, hearsOthers: boolean): (result: Result) => void {
     const least = (own: Counts, others: Counts): number[] =>
       caches.map((cache) => (cache === who ? own : others)[cache].get(thing) ?? 0);
     const fresh = least(this.#called, this.#acknowledged.all);
@@ -112,7 +110,7 @@ class Truth {
       expect(of).toBe(thing);
       for (const cache of caches) {
         // Without a feed neither memory nor what is under way can know what others do.
-        if (cache !== who && !hearsOthers && (stale || (level !== 'store' && level !== 'computed'))) continue;
+        if (cache !== who && !hearsOthers && level !== 'computed') continue;
         const expected = (stale ? standIn : fresh)[cache] ?? 0;
         expect(newerThan?.[cache], `${level} ${stale || 'fresh'}`).toBeGreaterThanOrEqual(expected);
       }
@@ -207,6 +205,7 @@ const steps = fc.oneof(
     weight: 6,
   },
   { arbitrary: fc.record({ do: fc.constant('get' as const), who, key }), weight: 2 },
+  { arbitrary: fc.record({ do: fc.constant('look' as const), key }), weight: 2 },
   { arbitrary: fc.record({ do: fc.constant('read both' as const), who, computeMs }), weight: 1 },
   { arbitrary: fc.record({ do: fc.constant('stream' as const), who, key, computeMs }), weight: 2 },
   { arbitrary: fc.record({ do: fc.constant('set' as const), who, key }), weight: 2 },
@@ -259,7 +258,7 @@ class Run {
   readonly #chaos: readonly ReturnType<typeof chaosStore>[];
   readonly #after: (number | 'reject' | string)[] = [0, 0];
   readonly #work: Promise<unknown>[] = [];
-  readonly #make: () => Cache;
+  readonly #onlooker: () => Cache;
 
   constructor(kind: Kind, { latencies, schemaMs, ...options }: SetUp) {
     const clock = this.#clock;
@@ -275,7 +274,7 @@ class Run {
     const schema = schemaMs === undefined ? {} : { schema: this.#slowSchema(schemaMs) };
     const make = (store: CacheStore): Cache => createCache({ ...options, ...schema, name: 'n', clock, store });
     this.#caches = this.#chaos.map(make);
-    this.#make = () => make(stores[0]);
+    this.#onlooker = () => make(stores[0]);
   }
 
   async all(all: readonly Step[]): Promise<void> {
@@ -291,7 +290,6 @@ class Run {
     this.#after.fill(0);
     await this.#clock.advance(150_000);
     this.#truth.acknowledgeAll();
-    const fresh = this.#make();
     const used = this.#isOneProcess ? this.#chaos.slice(0, 1) : this.#chaos;
     const before = used.map(({ calls }) => calls.length);
     for (const key of keys) {
@@ -299,7 +297,7 @@ class Run {
         this.#later(this.#read({ who, key, computeMs: 0 }));
         this.#later(this.#stream(who, key, 0));
       }
-      this.#later(this.#get(1, key, fresh));
+      this.#later(this.#look(key));
     }
     for (const cache of this.#caches) this.#later(cache.get('unknown'));
     await this.#clock.advance(500);
@@ -320,6 +318,8 @@ class Run {
         return this.#later(this.#read(step));
       case 'get':
         return this.#later(this.#get(step.who, step.key));
+      case 'look':
+        return this.#later(this.#look(step.key));
       case 'read both':
         return this.#later(this.#readBoth(step.who, step.computeMs));
       case 'stream':
@@ -367,9 +367,16 @@ class Run {
     }
   }
 
-  async #get(who: Who, key: Key, cache = this.#caches[who]): Promise<void> {
+  async #get(who: Who, key: Key): Promise<void> {
     const check = this.#truth.read(who, key, this.#hearsOthers);
-    const found = await cache?.get<number>(key);
+    const found = await this.#caches[who]?.get<number>(key);
+    if (found) check(found);
+  }
+
+  /** What a third process finds, which has nothing but what is in the store. */
+  async #look(key: Key): Promise<void> {
+    const check = this.#truth.read(undefined, key, true);
+    const found = await this.#onlooker().get<number>(key);
     if (found) check(found);
   }
 
