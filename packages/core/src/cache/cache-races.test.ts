@@ -166,7 +166,8 @@ class World {
     if (type === 'set' && this.processes.length > 1) return; // other processes are not told of it
     const meant = type === 'clear' || type === 'declared' ? keys : [key];
     for (const each of meant) this.truth.change(each, type === 'expire' ? 'soft' : 'hard');
-    const versions = meant.map((each) => this.truth.of(each));
+    // An expiry says nothing of what others are about to forget.
+    const versions = meant.map((each) => ({ ...this.truth.of(each), ...(type === 'expire' ? { hard: 0 } : {}) }));
     const require = (index: number): void => {
       const { required } = this.#process(index);
       for (const [at, each] of meant.entries()) {
@@ -225,18 +226,22 @@ describe('in whatever order things happen, nobody gets what was invalidated befo
 
   it.each(Object.entries(worlds))('%s', (_, { processes, stores }) =>
     fc.assert(
-      fc.asyncProperty(fc.scheduler(), fc.array(step, { minLength: 2, maxLength: 14 }), async (scheduler, steps) => {
-        const world = new World((label) => scheduler.schedule(Promise.resolve(), label), stores(), processes);
-        await scheduler.waitFor(Promise.all(steps.map((each) => world.run(each))));
-        await scheduler.waitIdle();
-        // What is left when all is done is right, too.
-        const questions = keys.flatMap((key) =>
-          world.processes.map((_each, process) =>
-            world.run({ process, at: 0, what: { type: 'get', key, fails: false, isTaggedEarly: true } }),
-          ),
-        );
-        await scheduler.waitFor(Promise.all(questions));
-      }),
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(step, { minLength: 2, maxLength: 14, size: 'max' }),
+        async (scheduler, steps) => {
+          const world = new World((label) => scheduler.schedule(Promise.resolve(), label), stores(), processes);
+          await scheduler.waitFor(Promise.all(steps.map((each) => world.run(each))));
+          await scheduler.waitIdle();
+          // What is left when all is done is right, too.
+          const questions = keys.flatMap((key) =>
+            world.processes.map((_each, process) =>
+              world.run({ process, at: 0, what: { type: 'get', key, fails: false, isTaggedEarly: true } }),
+            ),
+          );
+          await scheduler.waitFor(Promise.all(questions));
+        },
+      ),
       { numRuns },
     ),
   );

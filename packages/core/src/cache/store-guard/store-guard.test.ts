@@ -199,6 +199,23 @@ describe('a write', () => {
     expect(await get('key')).toBe('new');
   });
 
+  it.each([
+    ['before it', 0],
+    ['while it waits', 20],
+  ])('of a value that was set leaves nothing older to stand in when its key is expired %s', async (_, writeMs) => {
+    const { clock, store, set, guard, there } = setUp();
+    set('key', 'old');
+    await clock.settle();
+    store.trouble(30, 'invalidate');
+    store.trouble([writeMs], 'setMany');
+    if (writeMs > 0) set('key', 'older');
+    else void guard.invalidate(expiry('key'));
+    set('key', 'new');
+    if (writeMs > 0) void guard.invalidate(expiry('key'));
+    await clock.advance(200);
+    expect(await there('key')).toBeUndefined();
+  });
+
   it('of a value that was computed leaves the older one to be read until it has landed', async () => {
     const { clock, store, set, get, fence } = setUp();
     set('key', 'old');

@@ -67,7 +67,7 @@ export class StoreGuard {
   }
 
   write(writes: readonly Write[]): void {
-    const entries = writes.filter(({ key }) => this.#isWritable(key));
+    const entries = this.#writable(writes);
     if (entries.length === 0) return;
     const turn = this.#pending.beginWrite(keysOf(entries), isFenced(entries));
     void this.#write(entries, turn).then(turn.end);
@@ -113,22 +113,32 @@ export class StoreGuard {
   }
 
   /** What is written over a call that is late, or while the key is being invalidated, would be forgotten anyway. */
-  #isWritable(key: string): boolean {
-    return !this.#pending.isLate(key) && !this.#unsettled.coversKey(key);
+  #writable(writes: readonly Write[]): readonly Write[] {
+    const isHeldBack = ({ key }: Write): boolean => this.#pending.isLate(key) || this.#unsettled.coversKey(key);
+    const heldBack = writes.filter(isHeldBack);
+    if (heldBack.length === 0) return writes;
+    const entries = writes.filter((write) => !isHeldBack(write));
+    this.#withdraw(heldBack.filter(({ key }) => !this.#pending.isLate(key)));
+    return entries;
   }
 
   async #write(entries: readonly Write[], { earlier, isLast }: Turn): Promise<void> {
     if (earlier) await earlier; // two writes of one key land in their order; of those that wait only the last is made
-    const wanted = entries.filter(({ key }) => isLast(key) && this.#isWritable(key));
+    const wanted = this.#writable(entries.filter(({ key }) => isLast(key)));
     if (wanted.length === 0) return;
-    const { value, late } = await this.#call.attempt('setMany', (store, signal) =>
-      store.setMany({ namespace: this.#options.name, entries: wanted, signal }),
-    );
-    if (late) this.#watchLate(keysOf(wanted), isFenced(wanted), late);
-    // A value that was set says that the older one is wrong: if it cannot take its place, that has to go.
-    const set = keysOf(wanted.filter(({ fence }) => fence === undefined));
-    if (value) this.#confirmed.add(set);
-    else if (!late && set.length > 0) void this.invalidate({ type: 'delete', keys: set });
+    const { value: isDone, late } = await this.#call.attempt('setMany', async (store, signal) => {
+      await store.setMany({ namespace: this.#options.name, entries: wanted, signal });
+      return true;
+    });
+    if (isDone) this.#confirmed.add(keysOf(wanted.filter(isSet)));
+    else if (late) this.#watchLate(keysOf(wanted), isFenced(wanted), late);
+    else this.#withdraw(wanted);
+  }
+
+  /** A value that was set says that the older one is wrong: if it cannot take its place, that has to go. */
+  #withdraw(writes: readonly Write[]): void {
+    const keys = keysOf(writes.filter((write) => isSet(write) && !this.#unsettled.forgets(write.key)));
+    if (keys.length > 0) void this.invalidate({ type: 'delete', keys });
   }
 
   /** Nobody knows any more whether what lands late is still wanted: its keys may have been invalidated meanwhile. */
@@ -151,14 +161,14 @@ export class StoreGuard {
   async #tellAfter(others: Promise<unknown> | undefined, ticket: Ticket): Promise<boolean> {
     if (others) await others;
     const { invalidation } = ticket;
-    const { value, late } = await this.#call.attempt('invalidate', async (store, signal) => {
+    const { value: isDone = false, late } = await this.#call.attempt('invalidate', async (store, signal) => {
       await store.invalidate({ namespace: this.#options.name, invalidation, signal });
       return true;
     });
     if (late && invalidation.type === 'expire') this.#watchLate(invalidation.keys, true, late);
-    if (value) this.#settle(ticket);
+    if (isDone) this.#settle(ticket);
     else this.#retryLater();
-    return value === true;
+    return isDone;
   }
 
   #settle(ticket: Ticket): void {
@@ -200,9 +210,14 @@ function keysOf(writes: readonly Write[]): string[] {
   return writes.map(({ key }) => key);
 }
 
+/** Whether it is new by itself, rather than computed. */
+function isSet({ fence }: Write): boolean {
+  return fence === undefined;
+}
+
 /** Whether the store itself refuses them if something that rules them was invalidated meanwhile. */
 function isFenced(writes: readonly Write[]): boolean {
-  return writes.every(({ fence }) => fence !== undefined);
+  return !writes.some(isSet);
 }
 
 /** What a store of somebody else's answers with need not be what it should. */

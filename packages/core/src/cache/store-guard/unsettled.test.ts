@@ -23,14 +23,17 @@ describe('what the store has not confirmed', () => {
     unsettled.add({ type: 'expire', keys: ['b'] });
     unsettled.add({ type: 'tags', tags: ['t'] });
     expect(names.map((key) => unsettled.coversKey(key))).toEqual([true, true, false, false]);
+    expect(names.map((key) => unsettled.forgets(key))).toEqual([true, false, false, false]);
     expect(unsettled.covers('c', entryWith('s', 't'))).toBe(true);
     expect(unsettled.covers('t', entryWith('a'))).toBe(false); // a key is no tag
     const clear = unsettled.add({ type: 'clear' });
-    expect([unsettled.coversAll, unsettled.coversKey('d'), unsettled.covers('d', entryWith())]).toEqual([
-      true,
-      true,
-      true,
-    ]);
+    const covered = [
+      unsettled.coversAll,
+      unsettled.coversKey('d'),
+      unsettled.covers('d', entryWith()),
+      unsettled.forgets('d'),
+    ];
+    expect(covered).toEqual([true, true, true, true]);
     unsettled.settle(clear);
     expect([unsettled.isEmpty, unsettled.coversKey('a')]).toEqual([true, false]);
   });

@@ -33,6 +33,11 @@ export class Unsettled {
     return this.#clear !== undefined || this.#keys.has(key);
   }
 
+  /** Whether nothing of the key is to stay, not even to stand in. */
+  forgets(key: string): boolean {
+    return this.#clear !== undefined || this.#keys.get(key)?.invalidation.type === 'delete';
+  }
+
   covers(key: string, entry: StoredEntry): boolean {
     return this.coversKey(key) || (this.#tags.size > 0 && entry.tags.some((tag) => this.#tags.has(tag)));
   }
