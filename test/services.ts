@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { connect as connectPlain, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -132,19 +132,33 @@ async function apt(aptGet: string, ...args: string[]): Promise<void> {
   });
 }
 
-interface RedisServer {
+export interface RedisServer {
   readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Its own, and gone with it. */
+  readonly folder: string;
+  /** Kills it with -9. */
   stop(): Promise<void>;
+}
+
+/** What one server is given besides what all of them are. */
+export interface RedisLaunch {
+  /** They lie in its folder when it starts. */
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** Words before all settings. */
+  readonly words?: readonly string[];
+  readonly settings?: Readonly<Record<string, string | number>>;
 }
 
 const startAttempts = 3;
 const startTimeoutMs = 10_000;
 
 /** Starts a Redis that keeps nothing on disk, listens on this machine alone and never outlives this process. */
-export async function startRedis(binary: string, port?: number): Promise<RedisServer> {
+export async function startRedis(binary: string, port?: number, launch: RedisLaunch = {}): Promise<RedisServer> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await startRedisOn(binary, port ?? (await freePort()));
+      return await startRedisOn(binary, port ?? (await freePort()), launch);
     } catch (error) {
       // The port was free a moment ago; somebody else may have taken it in between.
       if (port !== undefined || attempt === startAttempts) throw error;
@@ -152,25 +166,38 @@ export async function startRedis(binary: string, port?: number): Promise<RedisSe
   }
 }
 
-async function startRedisOn(binary: string, port: number): Promise<RedisServer> {
+async function startRedisOn(binary: string, port: number, launch: RedisLaunch): Promise<RedisServer> {
+  const { files = {}, words = [], settings = {} } = launch;
   const folder = await mkdtemp(join(tmpdir(), 'warmpath-redis-'));
+  for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
   const log = join(folder, 'log');
-  const options = { bind: '127.0.0.1', port, dir: folder, logfile: log, save: '', appendonly: 'no' };
-  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const options = { bind: '127.0.0.1', port, dir: folder, logfile: log, save: '', appendonly: 'no', ...settings };
+  const args = [...words, ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])];
   // The shell's input is a pipe that only this process holds: it ends with it, however that comes, and then Redis
   // is killed and its folder removed.
   const shell = spawn(
     'sh',
-    ['-c', '"$@" & server=$!; cat; kill -9 $server; wait; rm -rf "$FOLDER"', 'redis', binary, ...args],
+    [
+      '-c',
+      '"$@" >/dev/null & server=$!; echo $server; cat; kill -9 $server; wait; rm -rf "$FOLDER"',
+      'redis',
+      binary,
+      ...args,
+    ],
     {
+      cwd: folder,
       env: { ...process.env, FOLDER: folder },
-      stdio: ['pipe', 'ignore', 'ignore'],
+      stdio: ['pipe', 'pipe', 'ignore'],
       detached: true, // Ctrl-C in a terminal goes to whole groups; the teardown decides when Redis ends
     },
   );
   const ended = new Promise<void>((resolve) => {
     shell.once('error', () => resolve());
     shell.once('close', () => resolve());
+  });
+  let pid = Number.NaN;
+  shell.stdout.on('data', (line: Buffer) => {
+    pid = Number(line);
   });
   const stop = async (): Promise<void> => {
     shell.stdin.end();
@@ -184,7 +211,7 @@ async function startRedisOn(binary: string, port: number): Promise<RedisServer> 
     await stop();
     throw new Error(`'${binary}' does not answer on port ${port}. ${said.trim().split('\n').at(-1)}`, { cause });
   }
-  return { url, stop };
+  return { url, port, pid, folder, stop };
 }
 
 async function untilItAnswers(url: string, timeoutMs: number): Promise<void> {
@@ -240,7 +267,7 @@ function ping(address: string): Promise<void> {
 }
 
 /** A command of the Redis protocol (RESP): an array of bulk strings. */
-function command(...words: readonly string[]): string {
+export function command(...words: readonly string[]): string {
   return `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;
 }
 

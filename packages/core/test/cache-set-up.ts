@@ -34,7 +34,7 @@ interface StoredSetUp extends SetUp {
 /** The same with a store behind it that has trouble on demand. */
 export function setUpWithStore(options: Omit<Partial<CacheOptions>, 'clock'> = {}): StoredSetUp {
   const clock = createFakeClock();
-  const plain = memoryStore();
+  const plain = memoryStore({ clock });
   const store = chaosStore(plain, { clock });
   const another = (): SetUp => setUp({ ...options, clock, store: plain.peer() });
   return { ...setUp({ ...options, clock, store }), store, another };

@@ -1,7 +1,7 @@
-import type { CachedStream, Computation } from '../src/cache/index.js';
+import type { CachedStream, StreamComputation, StreamSpill } from '../src/cache/index.js';
 
-/** What the producer of a stream is given. */
-export type Production = Pick<Computation, 'signal'>;
+/** What the tests' producers use of what they are given. */
+export type Production = Pick<StreamComputation, 'signal'>;
 
 interface Tap<C> {
   readonly produce: (production: Production) => AsyncGenerator<C>;
@@ -75,4 +75,44 @@ export function follow<C>(stream: CachedStream<C>): { readonly chunks: C[]; read
 
 export async function* letters(): AsyncGenerator<string> {
   yield* ['a', 'b', 'c'];
+}
+
+interface MemorySpill extends StreamSpill {
+  /** Of those files that are not closed. */
+  readonly files: () => number;
+  readonly pieces: () => number;
+  /** How many more pieces there is room for. */
+  room: number;
+  /** Whether what is there can be read. */
+  isReadable: boolean;
+}
+
+/** A spill that shows what it holds, and fails on demand. */
+export function memorySpill(): MemorySpill {
+  const files = new Set<Uint8Array[]>();
+  const spill: MemorySpill = {
+    files: () => files.size,
+    pieces: () => [...files].reduce((sum, pieces) => sum + pieces.length, 0),
+    room: Number.POSITIVE_INFINITY,
+    isReadable: true,
+    open() {
+      const pieces: Uint8Array[] = [];
+      files.add(pieces);
+      return {
+        append(piece) {
+          if (spill.room <= 0) return false;
+          spill.room--;
+          pieces.push(piece);
+          return true;
+        },
+        read(number) {
+          const piece = pieces[number];
+          if (!spill.isReadable || !piece) throw new Error('no such piece');
+          return piece;
+        },
+        close: () => void files.delete(pieces),
+      };
+    },
+  };
+  return spill;
 }

@@ -1,10 +1,11 @@
-import { badOption, currentContext, untilAborted } from '../kernel/index.js';
+import { badOption, untilAborted } from '../kernel/index.js';
 import { callerOf, untilLeft } from './caller.js';
 import type {
   Cache,
   CacheCall,
   CachedStream,
   CacheResult,
+  CollectCall,
   Computation,
   Invalidated,
   ReadCall,
@@ -14,7 +15,6 @@ import type {
   Wrapped,
   WriteCall,
 } from './contract.js';
-import type { Entry } from './entry.js';
 import { isRefreshedEarly, lifetimeOf, ttlMsOf } from './freshness.js';
 import { checkedTags } from './loading/directives.js';
 import type { Landed } from './loading/flight.js';
@@ -24,8 +24,9 @@ import type { MemoryEntry } from './memory/memory-tier.js';
 import { type CacheOptions, type ResolvedCacheOptions, resolveOptions } from './options.js';
 import { type Place, placeOf, streamTextOf, tenantOf, textOf } from './place.js';
 import { Reports } from './reports.js';
+import { type Produce, streamOrderOf } from './streams/stream-order.js';
 import { Streams } from './streams/streams.js';
-import { servedValue, Tiers } from './tiers.js';
+import { type Found, servedValue, Tiers } from './tiers.js';
 import { wrapFunction } from './wrap.js';
 
 /** @throws WarmpathError `WP_BAD_OPTION` */
@@ -116,18 +117,18 @@ class TieredCache implements Cache {
       return entry && this.#served<V>(place, { entry, level: 'memory', stale: false });
     });
     const missing = [...places.entries()].filter(([position]) => results[position] === undefined);
-    const stored = await this.#stored(
+    const found = await this.#stored(
       missing.map(([, place]) => place),
       call,
     );
     const now = this.#options.clock.now();
     for (const [index, [position, place]] of missing.entries()) {
-      const entry = stored[index];
-      if (entry && now < entry.freshUntil) {
-        results[position] = this.#served(place, { entry, level: 'store', stale: false });
+      const entry = found?.entries[index];
+      if (found && entry && now < entry.freshUntil) {
+        results[position] = this.#served(place, { entry, level: found.level, stale: false });
         continue;
       }
-      const known = stored.length > 0 ? this.#tiers.hit(place.tenant, place.text) : undefined; // set meanwhile
+      const known = found ? this.#tiers.hit(place.tenant, place.text) : undefined; // set meanwhile
       if (known) results[position] = this.#served(place, { entry: known, level: 'memory', stale: false });
       else {
         this.#reports.miss(place);
@@ -180,20 +181,24 @@ class TieredCache implements Cache {
     await this.#tiers.replace(values);
   }
 
-  async stream<C>(
-    key: unknown,
-    produce: (computation: Pick<Computation, 'signal'>) => AsyncIterable<C>,
-    call: StreamCall<C> = noCall,
-  ): Promise<CachedStream<C>> {
-    checkFunction(this.name, 'produce', produce);
+  async stream<C>(key: unknown, produce: Produce<C>, call: StreamCall<C> = noCall): Promise<CachedStream<C>> {
+    const order = streamOrderOf(this.name, produce, call);
     const place = placeOf(tenantOf(this.#options, call), streamTextOf(key));
-    const { ttlMs = this.#options.ttlMs, tags } = keepingOf(this.name, call);
-    const kept = this.#streams.kept<C>(place, [call.signal, currentContext()?.signal]);
+    const kept = this.#streams.kept(place, order, call);
     if (kept) return kept;
-    return this.#audited([place], async () => {
-      const caller = callerOf(this.#options, call);
-      return this.#streams.join(place, produce, { ttlMs, tags, isComplete: call.isComplete }, caller);
-    });
+    return this.#audited([place], async () => this.#streams.join(place, order, callerOf(this.#options, call)));
+  }
+
+  async collect<C, V>(
+    key: unknown,
+    produce: Produce<C>,
+    toWhole: (chunks: readonly C[]) => V,
+    call: CollectCall<C> = noCall,
+  ): Promise<CacheResult<V>> {
+    checkFunction(this.name, 'toWhole', toWhole);
+    const stream = await this.stream(key, produce, call);
+    const chunks = await this.#streams.all(stream);
+    return { value: toWhole(chunks), level: stream.level, ageMs: stream.ageMs, stale: false };
   }
 
   delete(key: unknown, call: TenantCall = noCall): Promise<Invalidated> {
@@ -223,6 +228,7 @@ class TieredCache implements Cache {
 
   async close(): Promise<void> {
     this.#loader.close();
+    this.#streams.close();
     await this.#tiers.close();
   }
 
@@ -308,10 +314,11 @@ class TieredCache implements Cache {
     );
   }
 
-  async #stored(places: readonly Place[], call: ReadCall): Promise<readonly (Entry | undefined)[]> {
-    if (places.length === 0 || !this.#tiers.hasStore) return [];
+  /** Undefined when there is nothing to ask. */
+  async #stored(places: readonly Place[], call: ReadCall): Promise<Found | undefined> {
+    if (places.length === 0 || !this.#tiers.hasStore) return undefined;
     const reading = (signal: AbortSignal | undefined) => untilAborted(this.#tiers.read(places, []), signal);
-    return (await this.#audited(places, () => untilLeft(this.#options, call, reading))).entries;
+    return this.#audited(places, () => untilLeft(this.#options, call, reading));
   }
 
   /** A read that ends without an answer is one, too. */

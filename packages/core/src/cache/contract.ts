@@ -29,10 +29,27 @@ export interface WriteCall extends TenantCall {
 
 export interface CacheCall extends ReadCall, WriteCall {}
 
-export interface StreamCall<C> extends CacheCall {
+export interface CollectCall<C> extends CacheCall {
   /** Whether a stream that ended is worth keeping; default: every one is. */
   readonly isComplete?: (chunks: readonly C[]) => boolean;
+  /**
+   * True: when its last reader leaves, the stream goes on in the background, to be kept; it is given up when its source
+   * gives nothing for five minutes, and by `close`. One caller who says so is enough. Default: it is aborted.
+   */
+  readonly finishFill?: boolean;
 }
+
+export interface StreamCall<C> extends CollectCall<C> {
+  /**
+   * `'full'` (default): what is there already comes as fast as it is read. `'recorded'`: no chunk comes earlier after the
+   * first call of `next` than it came from its source; a pause of more than 2 s is 2 s. That goes for a kept stream and for
+   * one that is joined late alike, so who comes 3 s late stays 3 s behind, at the rhythm of the source.
+   */
+  readonly pace?: 'full' | 'recorded';
+}
+
+/** What a producer may give: chunks as they come, or all at once. */
+export type Chunks<C> = AsyncIterable<C> | Iterable<C>;
 
 /** What a computation is given, and what it may decide about its value before it ends. */
 export interface Computation {
@@ -54,6 +71,9 @@ export interface Computation {
    */
   notModified(): never;
 }
+
+/** What a producer is given, and what it may decide about its stream before that ends. Tags count from when they are named. */
+export type StreamComputation = Pick<Computation, 'signal' | 'setTtl' | 'addTags' | 'doNotStore'>;
 
 export interface CacheResult<V> {
   readonly value: V;
@@ -146,13 +166,28 @@ export interface Cache {
   setMany(entries: Iterable<readonly [key: unknown, value: unknown]>, call?: WriteCall): Promise<void>;
   /**
    * A stream as a value: callers who come while it runs get it from its first chunk on, those who come later get the
-   * kept one. Only a stream that ended by itself is kept.
+   * kept one. `produce` is called once, when somebody reads, and its source is pulled as the fastest reader reads. Its error
+   * goes to all readers. Only a stream that ended by itself is kept. Who joins waits for nothing; who comes first waits for
+   * the store. What `getOrSet` keeps under the key is another entry; whatever forgets the key forgets both.
+   * @throws WarmpathError as `getOrSet`. Its iteration: the source's error; `WP_OVERLOADED` for a reader so far behind that
+   *   memory cannot keep the stream for it; `WP_DEADLINE` for one that was idle for five minutes
    */
   stream<C>(
     key: unknown,
-    produce: (computation: Pick<Computation, 'signal'>) => AsyncIterable<C>,
+    produce: (computation: StreamComputation) => Chunks<C> | Promise<Chunks<C>>,
     call?: StreamCall<C>,
   ): Promise<CachedStream<C>>;
+  /**
+   * `stream` for those who want the whole: `toWhole` makes it of all chunks, for each caller anew. It shares the entry with
+   * `stream`, and whatever is under way. A producer may give all chunks at once, so an upstream that is asked for a whole
+   * answer serves streams too: `async ({ signal }) => toChunks(await answer(signal))`.
+   */
+  collect<C, V>(
+    key: unknown,
+    produce: (computation: StreamComputation) => Chunks<C> | Promise<Chunks<C>>,
+    toWhole: (chunks: readonly C[]) => V,
+    call?: CollectCall<C>,
+  ): Promise<CacheResult<V>>;
   /** Forgets a value: in memory at once, in the store when it answers. What is being computed for it is not kept either. */
   delete(key: unknown, call?: TenantCall): Promise<Invalidated>;
   /** `delete`, but what is there is kept for its `grace`, to stand in when its next computation is slow or fails. */

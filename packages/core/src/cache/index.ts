@@ -7,11 +7,14 @@ export type {
   CachedStream,
   CacheLevel,
   CacheResult,
+  Chunks,
+  CollectCall,
   Computation,
   Invalidated,
   ReadCall,
   Staleness,
   StreamCall,
+  StreamComputation,
   TenantCall,
   WrapOptions,
   Wrapped,
@@ -29,7 +32,12 @@ export type {
   StoredEntry,
   StoreFeed,
   StoreInvalidation,
+  StoreLeaseHold,
+  StoreLeaseRequest,
+  StoreLeases,
+  StoreLeasing,
   StoreRead,
   StoreWrite,
 } from './store.js';
 export { type KeyvLike, type KeyvStoreOptions, keyvStore } from './stores/keyv.js';
+export type { SpillFile, StreamSpill } from './streams/spill.js';

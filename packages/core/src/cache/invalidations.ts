@@ -10,6 +10,8 @@ export class Invalidations {
   #sequence = 0;
   /** What began before this was invalidated, whatever its names. */
   #allBefore = 0;
+  /** Of what began before this nobody can say whether it was. */
+  #certainFrom = 0;
   /** Names invalidated up to this sequence may be forgotten: what began before it counts as invalidated if it has names. */
   #forgottenUpTo = 0;
   /** The sequence of each name's last invalidation, oldest first. */
@@ -41,7 +43,17 @@ export class Invalidations {
     this.#allBefore = this.#sequence;
   }
 
-  /** Whether one of the names was invalidated after `since`. Cost: one lookup for each name, if anything was at all. */
+  /** Something may have been invalidated, and cannot be told. */
+  addGap(): void {
+    this.#certainFrom = ++this.#sequence;
+  }
+
+  /** Whether all that was invalidated after `since` is known. */
+  isCertain(since: number): boolean {
+    return since >= this.#certainFrom;
+  }
+
+  /** Whether one of the names is known to have been invalidated after `since`. Cost: one lookup for each name, if anything was at all. */
   hasTouched(names: readonly string[], since: number): boolean {
     if (since === this.#sequence) return false;
     if (since < this.#allBefore) return true;

@@ -18,6 +18,7 @@ import type { CacheEvent } from './events.js';
 import type { Isolation } from './isolation/isolation.js';
 import type { StandardSchema } from './schema.js';
 import type { CacheStore } from './store.js';
+import type { StreamSpill } from './streams/spill.js';
 
 export interface CacheOptions extends CodecOptions {
   /** Names the cache in keys, events and metrics; two caches of one name on one store share their entries. */
@@ -63,10 +64,26 @@ export interface CacheOptions extends CodecOptions {
    * everybody gets the value itself, class instances included, and what one changes all see.
    */
   readonly isolation?: Isolation;
+  /**
+   * What one stream under way may take in memory, as estimated; where that is not enough the newest chunk is kept all the
+   * same. What is too much goes to `spill`. Without one it is forgotten when no reader needs it: nobody can join such a stream
+   * any more, it is not kept, and a reader so far behind fails (`WP_OVERLOADED`). Default: a tenth of `maxBytes`.
+   */
+  readonly maxStreamBytes?: ByteSize;
+  /**
+   * Where streams under way go that outgrow memory, such as `sqliteSpill()`. One that is larger than what memory takes as
+   * one entry (a tenth of `maxBytes`), and than `maxStreamBytes`, is not kept in the end. Default: none.
+   */
+  readonly spill?: StreamSpill;
   /** A second tier, asked when memory does not know. */
   readonly store?: CacheStore;
   /** How long the store may take; past it a read is a miss. Default 50 ms. */
   readonly storeTimeout?: Duration;
+  /**
+   * For how long memory is trusted while it cannot be known what other processes invalidate, such as when the store is away.
+   * Past it nothing is served from memory until that is known again. Default 5 minutes.
+   */
+  readonly staleWindow?: Duration;
   /** What the store holds is served only if it fits: a Standard Schema, as Zod, Valibot and ArkType make them. */
   readonly schema?: StandardSchema;
   /**
@@ -115,8 +132,11 @@ export const cacheRules: Rules<CacheOptions> = {
   maxBytesPerTenant: rule.byteSize,
   eviction: rule.oneOf('s3-fifo', 'lru'),
   isolation: rule.oneOf('frozen', 'copy', 'shared'),
+  maxStreamBytes: rule.byteSize,
+  spill: rule.withMethods('a spill such as sqliteSpill()', 'open'),
   store: { text: storeRule.text, allows: isStore },
   storeTimeout: rule.positiveDuration,
+  staleWindow: rule.duration,
   schema: { text: 'a Standard Schema, such as Zod, Valibot and ArkType make', allows: isSchema },
   ...codecRules,
   scope: rule.oneOf('caller', 'tenant', 'shared'),
@@ -144,8 +164,13 @@ export interface ResolvedCacheOptions {
   readonly maxBytesPerTenant: number | undefined;
   readonly eviction: 's3-fifo' | 'lru';
   readonly isolation: Isolation;
+  readonly maxStreamBytes: number;
+  /** The largest stream that is kept. */
+  readonly maxKeptStreamBytes: number;
+  readonly spill: StreamSpill | undefined;
   readonly store: CacheStore | undefined;
   readonly storeTimeoutMs: number;
+  readonly staleWindowMs: number;
   readonly schema: StandardSchema | undefined;
   readonly codec: Codec;
   readonly scope: 'caller' | 'tenant' | 'shared';
@@ -160,7 +185,17 @@ export function resolveOptions(options: CacheOptions): ResolvedCacheOptions {
   const { name, ttl = '5m', negativeTtl = ttl, jitter = 0, staleWhileRevalidate = 0, grace = 0 } = options;
   const { earlyRefresh = false, softTimeout, hardTimeout, canRefresh = () => true } = options;
   const { maxEntries = 100_000, maxBytes = '100MB', maxBytesPerTenant, eviction = 's3-fifo' } = options;
-  const { isolation = 'frozen', store, storeTimeout = '50ms', schema, compression, encryption } = options;
+  const bytes = byteSizeOf(maxBytes);
+  const { maxStreamBytes = Math.ceil(bytes / 10), spill } = options;
+  const {
+    isolation = 'frozen',
+    store,
+    storeTimeout = '50ms',
+    staleWindow = '5m',
+    schema,
+    compression,
+    encryption,
+  } = options;
   const { scope = 'caller', audit = false, clock = systemClock, random = systemRandom, onEvent } = options;
   return {
     name,
@@ -174,12 +209,16 @@ export function resolveOptions(options: CacheOptions): ResolvedCacheOptions {
     hardTimeoutMs: hardTimeout === undefined ? undefined : durationMs(hardTimeout),
     canRefresh,
     maxEntries,
-    maxBytes: byteSizeOf(maxBytes),
+    maxBytes: bytes,
     maxBytesPerTenant: maxBytesPerTenant === undefined ? undefined : byteSizeOf(maxBytesPerTenant),
     eviction,
+    maxStreamBytes: byteSizeOf(maxStreamBytes),
+    maxKeptStreamBytes: Math.max(byteSizeOf(maxStreamBytes), bytes / 10),
+    spill,
     isolation,
     store,
     storeTimeoutMs: durationMs(storeTimeout),
+    staleWindowMs: durationMs(staleWindow),
     schema,
     codec: createCodec({ compression, encryption }),
     scope,

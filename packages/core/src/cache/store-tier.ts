@@ -5,12 +5,17 @@ import type { ResolvedCacheOptions } from './options.js';
 import type { Place } from './place.js';
 import type { Reports } from './reports.js';
 import type { CacheStore, Fence, Invalidation, StoredEntry } from './store.js';
-import { StoreGuard, type Write } from './store-guard/store-guard.js';
+import { type GuardedLeases, StoreGuard, type Write } from './store-guard/store-guard.js';
 
 /** What the store has of one place, in terms of this process. */
 export type Stored = Pick<Entry, 'value' | 'storedAt' | 'freshUntil' | 'keptUntil' | 'computeMs'> & {
   readonly tags: readonly string[];
 };
+
+/** Who computes each place, or what the store has of it by now; undefined where it is worth to ask again. */
+export interface TierLeases extends Omit<GuardedLeases, 'outcomes'> {
+  readonly outcomes: readonly ('granted' | 'held' | Stored | undefined)[];
+}
 
 /** Values in and out of the store: as bytes, on the wall clock, and only those that fit. */
 export class StoreTier {
@@ -33,8 +38,7 @@ export class StoreTier {
     places: readonly Place[],
     tags: readonly string[],
   ): Promise<{ readonly stored: readonly (Stored | undefined)[]; readonly fence: Fence } | undefined> {
-    const ids = places.map(({ id }) => id);
-    const answer = await this.#guard.read(ids, tags);
+    const answer = await this.#guard.read(idsOf(places), tags);
     if (!answer) return undefined;
     const stored = await Promise.all(
       places.map((place, index) => {
@@ -45,8 +49,49 @@ export class StoreTier {
     return { stored, fence: answer.fence };
   }
 
-  /** Writes in the background what can be written. @returns for each whether it can */
-  write(entries: readonly { readonly place: Place; readonly entry: Entry }[], fence: Fence): boolean[] {
+  get isAway(): boolean {
+    return this.#guard.isAway;
+  }
+
+  get silentMs(): number {
+    return this.#guard.silentMs;
+  }
+
+  /** Undefined when the store does not say who computes what. */
+  async acquire(
+    places: readonly Place[],
+    fence: Fence,
+    token: string,
+    timeoutMs: number,
+  ): Promise<TierLeases | undefined> {
+    const leases = await this.#guard.acquire(idsOf(places), fence, token, timeoutMs);
+    if (!leases) return undefined;
+    const outcomes = await Promise.all(
+      places.map(async (place, index) => {
+        const outcome = leases.outcomes[index];
+        return typeof outcome === 'object' ? this.#decode(place, outcome) : outcome;
+      }),
+    );
+    return { ...leases, outcomes };
+  }
+
+  renew(places: readonly Place[], token: string): void {
+    this.#guard.renew(idsOf(places), token);
+  }
+
+  release(places: readonly Place[], token: string): void {
+    this.#guard.release(idsOf(places), token);
+  }
+
+  watch(place: Place, onChange: () => void): (() => void) | undefined {
+    return this.#guard.watch(place.id, onChange);
+  }
+
+  /** Writes in the background what can be written. @returns for each whether it can, and when all of it is over */
+  write(
+    entries: readonly { readonly place: Place; readonly entry: Entry }[],
+    fence: Fence,
+  ): { readonly canBe: readonly boolean[]; readonly written: Promise<void> | undefined } {
     const writes: Write[] = [];
     const canBe = entries.map(({ place, entry }) => {
       const data = this.#dataOf(entry.value);
@@ -54,8 +99,7 @@ export class StoreTier {
       if (bytes) writes.push({ key: place.id, entry: storedEntry(entry, bytes, this.#options.clock), fence });
       return bytes !== undefined;
     });
-    this.#guard.write(writes);
-    return canBe;
+    return { canBe, written: this.#guard.write(writes) };
   }
 
   /** A value that is shared as it is may be more than data, and would silently be written as less than it is. */
@@ -108,6 +152,10 @@ export class StoreTier {
   #keyOf(place: Place): string {
     return `${this.#options.name}:${place.id}`;
   }
+}
+
+function idsOf(places: readonly Place[]): string[] {
+  return places.map(({ id }) => id);
 }
 
 /** Never longer than it was to live at first: wall clocks step back, and those of two machines differ. */

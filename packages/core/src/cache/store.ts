@@ -62,13 +62,58 @@ export interface StoreInvalidation {
   readonly signal: AbortSignal;
 }
 
-/** What other users of the same store invalidate, for caches that hold values in memory too. */
+export interface StoreLeaseRequest {
+  readonly namespace: string;
+  readonly keys: readonly string[];
+  /** What `getMany` answered with for these keys, alone or among others. */
+  readonly fence: Fence;
+  /** Unique: it tells one holder from all others. */
+  readonly token: string;
+  readonly signal: AbortSignal;
+}
+
+export interface StoreLeases {
+  /**
+   * In the order of the keys: `'granted'` is the right to compute it; `'held'` while somebody else does; or the entry that
+   * has come since the fence.
+   */
+  readonly outcomes: readonly ('granted' | 'held' | StoredEntry)[];
+  /** To store with, also what is computed in spite of being held: in place of the one that was given. */
+  readonly fence: Fence;
+  /** How long a lease lasts unless it is renewed. */
+  readonly ttlMs: number;
+}
+
+export interface StoreLeaseHold {
+  readonly namespace: string;
+  readonly keys: readonly string[];
+  readonly token: string;
+  readonly signal: AbortSignal;
+}
+
+/** Who computes what, among all who share a store: one at a time for each key. What may be stored is the fence's affair. */
+export interface StoreLeasing {
+  acquire(request: StoreLeaseRequest): Promise<StoreLeases>;
+  /** Leases that are lost stay lost. */
+  renew(hold: StoreLeaseHold): Promise<void>;
+  /** Ends those that are still held by the token. `setMany` does not. */
+  release(hold: StoreLeaseHold): Promise<void>;
+}
+
+/** What other users of the same store do, for caches that hold values in memory too. */
 export interface StoreFeed {
   /**
-   * What others have invalidated since the last call, oldest first; `'gap'` when that cannot be said any more; undefined
-   * when there is nothing. Synchronous, asked on hits in memory.
+   * What others have invalidated since the last call, oldest first; `'gap'` when that cannot be said any more: what memory
+   * holds has to be compared with the store then. Undefined when there is nothing. Synchronous, asked on hits in memory.
    */
   poll(): readonly Invalidation[] | 'gap' | undefined;
+  /** For how many milliseconds it has not been known that everything was heard. Without it `poll` always knows. */
+  silentMs?(): number;
+  /**
+   * Calls when a key may be worth another look: its lease has ended, it was invalidated, or the feed has begun anew.
+   * @returns how to end it
+   */
+  watch?(key: string, onChange: () => void): () => void;
   close(): void;
 }
 
@@ -83,6 +128,8 @@ export interface CacheStore {
   /** @returns for each entry whether it was stored; false: it was invalidated since its fence */
   setMany(write: StoreWrite): Promise<readonly boolean[]>;
   invalidate(invalidation: StoreInvalidation): Promise<void>;
+  /** Where computations are shared with others, too. Such a store may refuse values whose fence is not of `acquire`. */
+  readonly leasing?: StoreLeasing;
   /** Where others share the store and it can tell what they do. */
   openFeed?(namespace: string): StoreFeed;
 }

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
-import { setUp } from '../../test/cache-set-up.js';
+import { setUp, setUpWithStore } from '../../test/cache-set-up.js';
 import { drain, follow, letters, tap } from '../../test/stream-set-up.js';
 import { runInContext } from '../kernel/index.js';
 
@@ -118,6 +118,18 @@ describe('leaving a stream', () => {
     expect(seen.closed).toBe(0);
   });
 
+  it('is not what a reader does that reads slowly what the others have long had', async () => {
+    const { cache, clock } = setUp();
+    const { produce, give } = tap();
+    const slow = (await cache.stream('key', produce)).chunks[Symbol.asyncIterator]();
+    follow(await cache.stream('key', produce));
+    give('a', 'b', 'c', 'd');
+    for (const value of ['a', 'b', 'c', 'd']) {
+      await clock.advance(4 * 60_000);
+      expect(await slow.next()).toEqual({ done: false, value });
+    }
+  });
+
   it('is what a reader does that never begins', async () => {
     const { cache, clock } = setUp();
     const { produce, seen } = tap();
@@ -127,6 +139,40 @@ describe('leaving a stream', () => {
     const again = tap();
     const { level } = await cache.stream('key', again.produce);
     expect([level, seen.begun]).toEqual(['computed', 0]);
+  });
+
+  it('begins nothing when all have left while the store was asked', async () => {
+    const { cache, clock, store } = setUpWithStore();
+    store.trouble(20, 'getMany');
+    const produce = vi.fn(letters);
+    const leaving = new AbortController();
+    const first = cache.stream('key', produce, { signal: leaving.signal });
+    const joined = follow(await cache.stream('key', produce, { signal: leaving.signal }));
+    await clock.advance(10);
+    leaving.abort(new Error('gone'));
+    await expect(first).rejects.toThrow('gone');
+    await expect(joined.end).rejects.toThrow('gone');
+    await clock.advance(20);
+    expect(produce).not.toHaveBeenCalled();
+  });
+
+  it('closes a source that comes when all have left, without asking it for anything', async () => {
+    const { cache, clock } = setUp();
+    const { promise, resolve } = Promise.withResolvers<AsyncIterable<string>>();
+    const [next, end] = [vi.fn(), vi.fn(async () => ({ done: true, value: undefined }) as const)];
+    const reader = follow(await cache.stream('key', () => promise)).end;
+    const { chunks } = await cache.stream('key', () => promise);
+    void chunks[Symbol.asyncIterator]().return?.();
+    const leaving = new AbortController();
+    const other = follow(await cache.stream('other', () => promise, { signal: leaving.signal }));
+    await clock.settle();
+    leaving.abort();
+    await expect(other.end).rejects.toThrow();
+    await clock.settle();
+    resolve({ [Symbol.asyncIterator]: () => ({ next, return: end }) });
+    await clock.settle();
+    expect([next.mock.calls.length, end.mock.calls.length]).toEqual([1, 1]); // asked for the one who has stayed
+    await expect(reader).rejects.toThrow();
   });
 
   it('begins nothing for a reader who has left before asking', async () => {

@@ -1,3 +1,4 @@
+export { type SqliteSpillOptions, sqliteSpill } from '../cache/stores/sqlite/sqlite-spill.js';
 export {
   type SqliteShare,
   type SqliteStats,

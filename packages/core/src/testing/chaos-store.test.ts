@@ -13,7 +13,7 @@ const entry: StoredEntry = {
 
 function setUp() {
   const clock = createFakeClock();
-  const inner = memoryStore('shelf');
+  const inner = memoryStore({ name: 'shelf' });
   const store = chaosStore(inner, { clock });
   const { signal } = new AbortController();
   const namespace = 'n';

@@ -1,7 +1,7 @@
 import type { CacheStore, StoreInvalidation } from '../cache/index.js';
 import type { Clock } from '../kernel/index.js';
 
-export type StoreOperation = 'getMany' | 'setMany' | 'invalidate';
+export type StoreOperation = 'getMany' | 'acquire' | 'setMany' | 'invalidate';
 
 /**
  * What a call to the store meets. `reject`: it fails. `throw`: it throws before it gives a promise. `hang`: it never
@@ -31,7 +31,7 @@ export interface ChaosStore extends CacheStore {
 
 type NextTrouble = (operation: StoreOperation) => Trouble | undefined;
 
-const operations = ['getMany', 'setMany', 'invalidate'] as const;
+const operations = ['getMany', 'acquire', 'setMany', 'invalidate'] as const;
 
 /** Puts trouble in front of a real store, to prove what its users do then. */
 export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): ChaosStore {
@@ -55,7 +55,7 @@ export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): Chao
     return later.then(() => answer);
   }
 
-  const { openFeed } = store;
+  const { leasing, openFeed } = store;
   return {
     name: store.name,
     getMany: (read) => meet('getMany', read.keys, () => store.getMany(read)),
@@ -66,6 +66,15 @@ export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): Chao
         () => store.setMany(write),
       ),
     invalidate: (invalidation) => meet('invalidate', namesOf(invalidation), () => store.invalidate(invalidation)),
+    ...(leasing
+      ? {
+          leasing: {
+            acquire: (request) => meet('acquire', request.keys, () => leasing.acquire(request)),
+            renew: (hold) => meet('acquire', ['renew', ...hold.keys], () => leasing.renew(hold)),
+            release: (hold) => meet('acquire', ['release', ...hold.keys], () => leasing.release(hold)),
+          },
+        }
+      : {}),
     ...(openFeed ? { openFeed: (namespace: string) => openFeed.call(store, namespace) } : {}),
     trouble(trouble, operation) {
       const next = nextTrouble(trouble);

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../kernel/index.js';
 import { entryPromises } from './contract-entries.js';
 import { fencePromises } from './contract-fences.js';
 import { invalidationPromises } from './contract-invalidations.js';
+import { leasePromises, pairLeasePromises } from './contract-leases.js';
 import { pairPromises } from './contract-pairs.js';
 import { type Damage, type DeclarePairPromise, type DeclarePromise, StoreProbe } from './store-probe.js';
 
@@ -50,6 +51,7 @@ export function storeContract(
   entryPromises(promise, damage);
   invalidationPromises(promise);
   fencePromises(promise, fencesKeys);
+  leasePromises(promise);
   if (makePair) {
     const probes = async (): Promise<readonly [StoreProbe, StoreProbe]> => {
       const [first, second] = await makePair();
@@ -59,6 +61,7 @@ export function storeContract(
       cases.push({ name, run: async () => keep(...(await probes())) });
     };
     pairPromises(promiseOfPair, { fencesKeys, newsWithinMs });
+    pairLeasePromises(promiseOfPair, newsWithinMs);
   }
   return cases;
 }

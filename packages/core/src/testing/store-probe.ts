@@ -1,5 +1,5 @@
 import { deepStrictEqual, fail, ok, strictEqual } from 'node:assert/strict';
-import type { CacheStore, Fence, Invalidation, StoreAnswer, StoredEntry } from '../cache/index.js';
+import type { CacheStore, Fence, Invalidation, StoreAnswer, StoredEntry, StoreLeases } from '../cache/index.js';
 import type { Clock } from '../kernel/index.js';
 
 /** How a group of cases states one: a name that reads as a promise, and what must not throw. */
@@ -14,6 +14,12 @@ export interface Sample {
   readonly tags?: readonly string[];
   readonly fence?: Fence;
   readonly keptMs?: number;
+}
+
+export interface LeaseSample {
+  readonly token?: string;
+  readonly fence?: Fence;
+  readonly tags?: readonly string[];
 }
 
 /** A store as the cases of its contract use it: in one namespace, with texts for values. */
@@ -63,9 +69,39 @@ export class StoreProbe {
     return (await this.texts([key]))[0];
   }
 
-  /** What a computation begins with. */
+  /** What a computation begins with; of a store with leases one that has asked for them. */
   async fence(keys: readonly string[], tags?: readonly string[]): Promise<Fence> {
-    return (await this.read(keys, tags)).fence;
+    const { fence } = await this.read(keys, tags);
+    return this.hasLeases ? (await this.lease(keys, { fence })).fence : fence;
+  }
+
+  get hasLeases(): boolean {
+    return this.store.leasing !== undefined;
+  }
+
+  /** Asks for leases by what is read now, or was before. */
+  async lease(keys: readonly string[], { token = newToken(), fence, tags }: LeaseSample = {}): Promise<StoreLeases> {
+    const seen = fence ?? (await this.read(keys, tags)).fence;
+    const request = { namespace: this.#namespace, keys, fence: seen, token, signal: unaborted() };
+    const leases = await this.store.leasing?.acquire(request);
+    ok(leases, 'the store has leases');
+    strictEqual(leases.outcomes.length, keys.length, 'one outcome for each key');
+    ok(leases.ttlMs > 0, 'a lease lasts for a while');
+    return leases;
+  }
+
+  /** What has become of the lease of one key, an entry as its text. */
+  async outcome(key: string, sample?: LeaseSample): Promise<string | undefined> {
+    const [outcome] = (await this.lease([key], sample)).outcomes;
+    return outcome === undefined || typeof outcome === 'string' ? outcome : `entry: ${textOf(outcome)}`;
+  }
+
+  async renew(keys: readonly string[], token: string): Promise<void> {
+    await this.store.leasing?.renew({ namespace: this.#namespace, keys, token, signal: unaborted() });
+  }
+
+  async release(keys: readonly string[], token: string): Promise<void> {
+    await this.store.leasing?.release({ namespace: this.#namespace, keys, token, signal: unaborted() });
   }
 
   async write(
@@ -121,6 +157,12 @@ export function sameEntry(actual: StoredEntry | undefined, expected: StoredEntry
 
 export function textOf({ bytes }: StoredEntry): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+}
+
+let tokens = 0;
+
+export function newToken(): string {
+  return `token-${++tokens}`;
 }
 
 function unaborted(): AbortSignal {

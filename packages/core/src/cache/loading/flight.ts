@@ -2,6 +2,7 @@ import { untilAborted } from '../../kernel/index.js';
 import type { CacheLevel, Staleness } from '../contract.js';
 import type { Entry } from '../entry.js';
 import type { Place } from '../place.js';
+import type { Hold } from './leases.js';
 
 /** What came of a flight. */
 export interface Landed {
@@ -30,7 +31,7 @@ export interface FlightOwner {
 export class Flight {
   readonly place: Place;
   /** The sequence of invalidations when it began: what was invalidated since then rules its outcome. */
-  readonly began: number;
+  began: number;
   /** The tags that are known beforehand, of the call and of the previous value; the computation may name others. */
   readonly tags: readonly string[];
   /** What stands in when the computation is slow or fails. */
@@ -39,6 +40,8 @@ export class Flight {
   isVoid = false;
   /** It goes on without callers: a refresh, or one whose callers were given a stale value meanwhile. */
   isBackground: boolean;
+  /** It is computed here, and nowhere else as far as the others know. */
+  hold: Hold | undefined;
   /** It has taken longer than a caller with something to stand in waits. */
   isSlow = false;
   /** The last caller has left before it landed, or the cache was closed. */
@@ -65,6 +68,13 @@ export class Flight {
   /** Whether nobody waits for it. */
   get isUnattended(): boolean {
     return this.#waiting === 0;
+  }
+
+  /** It has only waited so far. */
+  beginAnew(sequence: number, previous: StandIn | undefined): void {
+    this.began = sequence;
+    this.previous = previous;
+    this.isVoid = false;
   }
 
   async join(signal: AbortSignal | undefined): Promise<Landed> {
@@ -97,11 +107,13 @@ export class Flight {
   }
 
   land(landed: Landed): void {
+    if (this.#isOver) return;
     this.#end();
     this.#landing.resolve(landed);
   }
 
   fail(error: unknown): void {
+    if (this.#isOver) return;
     this.#end();
     this.#landing.reject(error);
   }

@@ -35,7 +35,8 @@ export class Landing {
     this.#standIns = standIns;
   }
 
-  land(computed: Computed): void {
+  /** @returns when the store has what of it is kept; undefined when it is not told */
+  land(computed: Computed): Promise<void> | undefined {
     const { flights, values, decided, beginning, tookMs } = computed;
     this.#tiers.catchUp();
     const kept: { readonly flight: Flight; readonly value: NewValue }[] = [];
@@ -46,7 +47,7 @@ export class Landing {
       if (reason === undefined) kept.push({ flight, value });
       else flight.land(computedOf(this.#tiers.handOut(value, reason)));
     }
-    const entries = this.#tiers.keep(
+    const { entries, written } = this.#tiers.keep(
       kept.map(({ value }) => value),
       beginning,
     );
@@ -54,6 +55,7 @@ export class Landing {
       const entry = entries[index];
       if (entry) flight.land(computedOf(entry));
     }
+    return written;
   }
 
   /** The computation has failed. What is within its grace stands in, and is not computed again for a while. */

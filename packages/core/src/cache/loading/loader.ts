@@ -4,10 +4,11 @@ import type { Entry } from '../entry.js';
 import type { ResolvedCacheOptions } from '../options.js';
 import { type Place, placeText } from '../place.js';
 import type { Reports } from '../reports.js';
-import { type Beginning, servedValue, type Tiers } from '../tiers.js';
+import { type Beginning, type Found, servedValue, type Tiers } from '../tiers.js';
 import { Directives } from './directives.js';
 import { Flight, type FlightOwner, type Landed } from './flight.js';
 import { Landing } from './landing.js';
+import { Leases, type Turn, type Wait, type Watch } from './leases.js';
 import { checkedValues, type Order, onlyAt } from './order.js';
 import { StandIns } from './stand-ins.js';
 
@@ -35,6 +36,7 @@ export class Loader {
   readonly #trips = new Set<Trip>();
   readonly #standIns: StandIns;
   readonly #landing: Landing;
+  readonly #leases: Leases;
   #isClosed = false;
 
   constructor(options: ResolvedCacheOptions, tiers: Tiers, reports: Reports) {
@@ -43,6 +45,7 @@ export class Loader {
     this.#reports = reports;
     this.#standIns = new StandIns(options.clock, tiers);
     this.#landing = new Landing(options, tiers, reports, this.#standIns);
+    this.#leases = new Leases(options, tiers);
   }
 
   /** Joins what is under way for these places, begins the rest, and waits for all of it. */
@@ -79,7 +82,10 @@ export class Loader {
   void(place: Place): void {
     const text = placeText(place.tenant, place.text);
     const flight = this.#flights.get(text);
-    if (flight) flight.isVoid = true;
+    if (flight) {
+      flight.isVoid = true;
+      flight.hold?.release(); // newcomers need not wait for what is not kept
+    }
     this.#flights.delete(text);
   }
 
@@ -147,53 +153,125 @@ export class Loader {
       this.#flights.set(placeText(place.tenant, place.text), flight);
     }
     this.#trips.add(trip);
-    void this.#travel(trip).then(() => this.#trips.delete(trip));
+    void this.#travel(trip, seats, this.#leases.beginWait()).then(() => this.#trips.delete(trip));
     return seats;
   }
 
   /** Never rejects: how it went reaches the callers through their flights. */
-  async #travel(trip: Trip): Promise<void> {
+  async #travel(trip: Trip, all: readonly Seat[], wait: Wait): Promise<void> {
     const { clock } = this.#options;
-    let seats: readonly Seat[] = trip.seats;
-    let began = clock.now();
+    const { signal } = trip.controller;
+    let seats = all;
+    const began = clock.now();
     try {
-      const beginning = await this.#askStore(trip);
-      seats = seats.filter(({ flight }) => !flight.isOver);
+      signal.throwIfAborted(); // everybody left while somebody else was waited for
+      const beginning = await this.#askStore(trip, seats);
+      seats = underWay(seats);
       if (seats.length === 0) return;
-      began = clock.now();
-      trip.controller.signal.throwIfAborted(); // everybody left while the store was asked
-      await this.#compute(trip, seats, beginning);
+      signal.throwIfAborted(); // or while the store was asked
+      if (this.#tiers.hasLeases) await this.#takeTurns(trip, seats, beginning, wait, began);
+      else await this.#compute(trip, seats, beginning);
     } catch (error) {
       for (const { flight } of seats) this.#landing.crash(flight, error, clock.now() - began);
     }
   }
 
-  async #askStore({ seats, tags }: Trip): Promise<Beginning> {
+  /** Computes what nobody else does, and waits for the rest. */
+  async #takeTurns(
+    trip: Trip,
+    seats: readonly Seat[],
+    beginning: Beginning,
+    wait: Wait,
+    askedAt: number,
+  ): Promise<void> {
+    const watch = this.#leases.watch(placesOf(seats));
+    try {
+      const turn = await this.#leases.acquire(placesOf(seats), beginning, askedAt);
+      if (!turn) return await this.#compute(trip, seats, beginning);
+      const { mine, held, changed } = this.#sort(trip, seats, turn, this.#leases.mayWait(wait));
+      await Promise.all([
+        mine.length > 0 && this.#compute(trip, mine, turn),
+        held.length > 0 && this.#waitFor(trip, held, watch, wait),
+        changed.length > 0 && this.#travel(trip, changed, wait),
+      ]);
+    } finally {
+      watch.end();
+    }
+  }
+
+  /** What is to be computed here, is computed elsewhere, or has changed since and is worth another read. */
+  #sort(trip: Trip, seats: readonly Seat[], turn: Turn, mayWait: boolean): Record<'mine' | 'held' | 'changed', Seat[]> {
+    const sorted: Record<'mine' | 'held' | 'changed', Seat[]> = { mine: [], held: [], changed: [] };
+    for (const [index, seat] of seats.entries()) {
+      const { flight } = seat;
+      const outcome = turn.outcomes[index];
+      if (outcome === 'granted') flight.hold = this.#leases.hold(flight.place, turn, trip.controller.signal);
+      if (flight.isVoid) flight.hold?.release();
+      else if (typeof outcome === 'object') this.#takeStored(flight, outcome, 'store');
+      if (flight.isOver) continue;
+      if (outcome === 'granted' || (outcome === 'held' && !mayWait)) sorted.mine.push(seat);
+      else sorted[outcome === 'held' ? 'held' : 'changed'].push(seat);
+    }
+    return sorted;
+  }
+
+  /** Somebody else computes them. */
+  async #waitFor(trip: Trip, seats: readonly Seat[], watch: Watch, wait: Wait): Promise<void> {
+    const softTimer = wait.looks === 0 ? this.#standInLate(seats.map(({ flight }) => flight)) : undefined;
+    try {
+      const waited = await this.#leases.wait(watch, wait, trip.controller.signal);
+      await this.#travel(trip, this.#anew(underWay(seats)), waited);
+    } finally {
+      softTimer?.cancel();
+    }
+  }
+
+  /**
+   * Nothing of a flight that waited has begun yet: so what was invalidated meanwhile does not rule it. Where newcomers have
+   * begun another one since, there is one to follow.
+   */
+  #anew(seats: readonly Seat[]): Seat[] {
+    this.#tiers.catchUp();
+    return seats.filter(({ flight }) => {
+      const text = placeText(flight.place.tenant, flight.place.text);
+      const current = this.#joinable(flight.place);
+      if (current && current !== flight) {
+        current.join(undefined).then(
+          (landed) => flight.land(landed),
+          (error: unknown) => flight.fail(error),
+        );
+        return false;
+      }
+      const kept = this.#tiers.kept(flight.place);
+      flight.beginAnew(this.#tiers.sequence, kept && { entry: kept, level: 'memory' });
+      this.#flights.set(text, flight);
+      return true;
+    });
+  }
+
+  async #askStore({ tags }: Trip, seats: readonly Seat[]): Promise<Beginning> {
     if (!this.#tiers.hasStore) return { sequence: this.#tiers.sequence, fence: undefined };
-    const found = await this.#tiers.read(
-      seats.map(({ flight }) => flight.place),
-      tags,
-    );
+    const found: Found = await this.#tiers.read(placesOf(seats), tags);
     for (const [index, { flight }] of seats.entries()) {
       const entry = found.entries[index];
-      if (entry) this.#takeStored(flight, entry);
+      if (entry) this.#takeStored(flight, entry, found.level);
     }
     return found;
   }
 
   /** Lands what the store has. What it has and is stale stands in: at once while it may, or for what is computed now. */
-  #takeStored(flight: Flight, entry: Entry): void {
+  #takeStored(flight: Flight, entry: Entry, level: Found['level']): void {
     const { clock, staleWhileRevalidateMs } = this.#options;
     const now = clock.now();
     // A refresh looks for what somebody else has computed since, not for what it is to replace.
     const isNews = !flight.isBackground || !flight.previous || entry.storedAt > flight.previous.entry.storedAt + 1;
     if (entry.freshUntil > now && isNews) {
-      flight.land({ entry, level: 'store', stale: false });
+      flight.land({ entry, level, stale: false });
       return;
     }
-    if (flight.previous?.entry !== entry) flight.previous = { entry, level: 'store' };
+    if (flight.previous?.entry !== entry) flight.previous = { entry, level };
     if (flight.isBackground || now >= entry.freshUntil + staleWhileRevalidateMs) return;
-    const answer = { entry, level: 'store', stale: 'revalidating' } as const;
+    const answer = { entry, level, stale: 'revalidating' } as const;
     if (this.#mayRefresh()) {
       flight.relieve(answer);
       return;
@@ -202,6 +280,7 @@ export class Loader {
     flight.land(answer);
   }
 
+  /** Never rejects. */
   async #compute(trip: Trip, seats: readonly Seat[], beginning: Beginning): Promise<void> {
     const { clock, name, hardTimeoutMs } = this.#options;
     const flights = seats.map(({ flight }) => flight);
@@ -214,6 +293,7 @@ export class Loader {
         ? undefined
         : linkAbort({ parents: [signal], timeoutMs: hardTimeoutMs, clock, what: `A computation of cache '${name}'` });
     const softTimer = this.#standInLate(flights);
+    let written: Promise<void> | undefined;
     const decided = new Directives(name, own?.signal ?? signal, this.#previousOf(flights));
     try {
       for (const flight of flights) if (!flight.isBackground) this.#reports.miss(flight.place);
@@ -221,11 +301,23 @@ export class Loader {
       const computing = runShared(own?.signal ?? signal, tenant, async () => trip.compute(positions, decided));
       const result = await (own ? untilAborted(computing, own.signal) : computing);
       const values = checkedValues(name, flights.length, result);
-      this.#landing.land({ order: trip, flights, values, decided, beginning, tookMs: clock.now() - began });
+      written = this.#landing.land({ order: trip, flights, values, decided, beginning, tookMs: clock.now() - began });
+    } catch (error) {
+      for (const flight of flights) this.#landing.crash(flight, error, clock.now() - began);
     } finally {
       own?.release();
       softTimer?.cancel();
+      this.#release(flights, written);
     }
+  }
+
+  /** The others may look once they can find what there is. */
+  #release(flights: readonly Flight[], written: Promise<void> | undefined): void {
+    const release = (): void => {
+      for (const { hold } of flights) hold?.release();
+    };
+    if (written) void written.then(release);
+    else release();
   }
 
   /** Past the soft timeout those who have something to stand in get that; the computation goes on for its own sake. */
@@ -260,4 +352,12 @@ export class Loader {
     const text = placeText(flight.place.tenant, flight.place.text);
     if (this.#flights.get(text) === flight) this.#flights.delete(text);
   }
+}
+
+function underWay(seats: readonly Seat[]): Seat[] {
+  return seats.filter(({ flight }) => !flight.isOver);
+}
+
+function placesOf(seats: readonly Seat[]): Place[] {
+  return seats.map(({ flight }) => flight.place);
 }

@@ -185,7 +185,12 @@ describe('a store that is', () => {
         expect([await levelOf(0), await levelOf(1)]).toEqual(['store', 'store']);
         const before = store.calls.length;
         await ask();
-        expect(store.calls.slice(before).map((call) => call.split(' ')[0])).toEqual(['getMany', 'setMany']);
+        expect(store.calls.slice(before).map((call) => call.split(' ')[0])).toEqual([
+          'getMany',
+          'acquire',
+          'setMany',
+          'acquire',
+        ]);
         await cache.close();
         expect(clock.pending).toBe(0);
       }),

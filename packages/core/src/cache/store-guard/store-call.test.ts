@@ -16,6 +16,10 @@ function setUp(storeTimeoutMs = 50) {
   const make = {
     getMany: () =>
       call.attempt('getMany', (it, signal) => it.getMany({ namespace: 'n', keys: ['k'], tags: [], signal })),
+    acquire: () =>
+      call.attempt('acquire', async (it, signal) =>
+        it.leasing?.acquire({ namespace: 'n', keys: ['k'], fence: undefined, token: 't', signal }),
+      ),
     setMany: () => call.attempt('setMany', (it, signal) => it.setMany({ namespace: 'n', entries: [], signal })),
     invalidate: () =>
       call.attempt('invalidate', async (it, signal) => {
@@ -27,7 +31,7 @@ function setUp(storeTimeoutMs = 50) {
   return { clock, store, log, call, attempt };
 }
 
-const operations = ['getMany', 'setMany', 'invalidate'] as const;
+const operations = ['getMany', 'acquire', 'setMany', 'invalidate'] as const;
 
 describe('a call to the store', () => {
   it.each<[Trouble, number]>([
@@ -115,7 +119,7 @@ describe('a call to the store', () => {
       return schedule(delayMs, run, options);
     };
     for (const operation of operations) await call.attempt(operation, async () => true);
-    expect(kept).toEqual([true, false, true]);
+    expect(kept).toEqual([true, true, false, true]);
   });
 });
 
@@ -154,7 +158,7 @@ describe('the breakers of a store', () => {
       for (const operation of operations) await attempt(operation);
     }
     const made = (operation: string): number => store.calls.filter((call) => call.startsWith(operation)).length;
-    expect(operations.map(made)).toEqual([20, 5, 5]);
+    expect(operations.map(made)).toEqual([20, 5, 5, 5]);
     expect(log.filter((line) => !line.endsWith('failed'))).toEqual(['writing open']);
     store.trouble(undefined);
     expect((await attempt('getMany')).value).toBeDefined();

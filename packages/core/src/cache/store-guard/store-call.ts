@@ -8,7 +8,7 @@ const mostCalls = 1_000;
 /** A call that has not come back by then counts as lost. */
 const lostAfterMs = 30_000;
 
-export type StoreOperation = 'getMany' | 'setMany' | 'invalidate';
+export type StoreOperation = 'getMany' | 'acquire' | 'setMany' | 'invalidate';
 
 export interface StoreCallOptions {
   readonly name: string;
@@ -28,7 +28,7 @@ export interface StoreOutcome<T> {
 const nothing = { value: undefined, late: undefined };
 
 /** Whose breaker says its state. That of invalidations need not: each says whether it is deferred. */
-const accessOf = { getMany: 'reading', setMany: 'writing', invalidate: undefined } as const;
+const accessOf = { getMany: 'reading', acquire: undefined, setMany: 'writing', invalidate: undefined } as const;
 
 /**
  * One call to the store at a time limit, and none while there is no point: every call has a deadline, a store that fails
@@ -38,18 +38,31 @@ const accessOf = { getMany: 'reading', setMany: 'writing', invalidate: undefined
  */
 export class StoreCall {
   readonly #options: StoreCallOptions;
-  readonly #breakers = { getMany: new Breaker(), setMany: new Breaker(), invalidate: new Breaker() };
+  readonly #breakers = {
+    getMany: new Breaker(),
+    acquire: new Breaker(),
+    setMany: new Breaker(),
+    invalidate: new Breaker(),
+  };
   #underWay = 0;
 
   constructor(options: StoreCallOptions) {
     this.#options = options;
   }
 
+  /** Whether reads have failed a moment ago, and none is made now. */
+  get isAway(): boolean {
+    const { getMany } = this.#breakers;
+    return getMany.state === 'half-open' || getMany.isPausing(this.#options.clock.now());
+  }
+
+  /** @param timeoutMs what is left, where it is one of several calls that somebody waits for */
   async attempt<T>(
     operation: StoreOperation,
     call: (store: CacheStore, signal: AbortSignal) => Promise<T>,
+    timeoutMs: number = this.#options.storeTimeoutMs,
   ): Promise<StoreOutcome<T>> {
-    const { store, clock, storeTimeoutMs } = this.#options;
+    const { store, clock } = this.#options;
     if (this.#isPausing(operation)) return nothing;
     if (this.#underWay >= mostCalls) {
       this.#report(operation, () => overloaded(store.name));
@@ -68,9 +81,9 @@ export class StoreCall {
       resolve(outcome);
     };
     const timer = clock.schedule(
-      storeTimeoutMs,
+      timeoutMs,
       () => {
-        const error = deadlineError(`Store '${store.name}' (${operation})`, storeTimeoutMs);
+        const error = deadlineError(`Store '${store.name}' (${operation})`, timeoutMs);
         controller.abort(error);
         end(error, { value: undefined, late: isBack });
       },

@@ -1,6 +1,6 @@
 import type { Timer } from '../../kernel/index.js';
 import { Invalidations } from '../invalidations.js';
-import type { Fence, Invalidation, StoreAnswer, StoredEntry, StoreFeed } from '../store.js';
+import type { CacheStore, Fence, Invalidation, StoreAnswer, StoredEntry, StoreFeed, StoreLeases } from '../store.js';
 import { PendingWrites, type Turn } from './pending-writes.js';
 import { StoreCall, type StoreCallOptions } from './store-call.js';
 import { type Ticket, Unsettled } from './unsettled.js';
@@ -13,6 +13,11 @@ export interface Write {
   readonly key: string;
   readonly entry: StoredEntry;
   readonly fence: Fence;
+}
+
+/** Leases, without what must not be served: there it is worth to ask again, from the start. */
+export interface GuardedLeases extends Omit<StoreLeases, 'outcomes'> {
+  readonly outcomes: readonly (StoreLeases['outcomes'][number] | undefined)[];
 }
 
 /**
@@ -44,6 +49,16 @@ export class StoreGuard {
     return this.#feed !== undefined;
   }
 
+  /** Whether it is of no use to ask: the last reads have failed. */
+  get isAway(): boolean {
+    return this.#call.isAway;
+  }
+
+  /** For how long it has not been known that all that others invalidate was heard. */
+  get silentMs(): number {
+    return this.#feed?.silentMs?.() ?? 0;
+  }
+
   /** Undefined when the store could not be asked or did not answer in time. */
   async read(keys: readonly string[], tags: readonly string[]): Promise<StoreAnswer | undefined> {
     if (this.#unsettled.coversAll) return undefined;
@@ -66,11 +81,58 @@ export class StoreGuard {
     };
   }
 
-  write(writes: readonly Write[]): void {
+  /**
+   * Who computes these keys. Undefined when the store does not say: then everybody does. A lease whose grant came too late
+   * is given back.
+   */
+  async acquire(
+    keys: readonly string[],
+    fence: Fence,
+    token: string,
+    timeoutMs: number,
+  ): Promise<GuardedLeases | undefined> {
+    if (!this.#options.store.leasing || this.#unsettled.coversAll) return undefined;
+    const since = this.#confirmed.sequence;
+    const acquire = async ({ name, leasing }: CacheStore, signal: AbortSignal): Promise<StoreLeases> => {
+      const answer = await leasing?.acquire({ namespace: this.#options.name, keys, fence, token, signal });
+      if (answer?.outcomes.length === keys.length) return answer;
+      throw new TypeError(`Store '${name}' answered without an outcome for each key.`);
+    };
+    const { value, late } = await this.#call.attempt('acquire', acquire, timeoutMs);
+    void late?.then(() => this.release(keys, token));
+    if (!value) return undefined;
+    const wall = this.#options.clock.wall();
+    const outcomes = value.outcomes.map((outcome, index) => {
+      if (typeof outcome === 'string') return outcome;
+      const isServed = isWhole(outcome) && outcome.keptUntil > wall && this.#isRight(keys[index] ?? '', outcome, since);
+      return isServed ? outcome : undefined;
+    });
+    return { ...value, outcomes };
+  }
+
+  renew(keys: readonly string[], token: string): void {
+    void this.#call.attempt('acquire', async ({ leasing }, signal) =>
+      leasing?.renew({ namespace: this.#options.name, keys, token, signal }),
+    );
+  }
+
+  release(keys: readonly string[], token: string): void {
+    void this.#call.attempt('acquire', async ({ leasing }, signal) =>
+      leasing?.release({ namespace: this.#options.name, keys, token, signal }),
+    );
+  }
+
+  /** @returns how to end it; undefined when the store tells nothing */
+  watch(key: string, onChange: () => void): (() => void) | undefined {
+    return this.#feed?.watch?.(key, onChange);
+  }
+
+  /** @returns when it is over, in whichever way; undefined when nothing is written */
+  write(writes: readonly Write[]): Promise<void> | undefined {
     const entries = this.#writable(writes);
-    if (entries.length === 0) return;
+    if (entries.length === 0) return undefined;
     const turn = this.#pending.beginWrite(keysOf(entries), isFenced(entries));
-    void this.#write(entries, turn).then(turn.end);
+    return this.#write(entries, turn).then(turn.end);
   }
 
   /** @returns whether it is deferred: the store has not confirmed it within its deadline, or may yet be made to forget it */

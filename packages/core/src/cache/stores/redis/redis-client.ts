@@ -1,0 +1,155 @@
+import type { RedisClientOptions, RedisClusterOptions, RedisSentinelOptions } from '@redis/client';
+import { badOption, type Clock, type Random, WarmpathError } from '../../../kernel/index.js';
+import { ClusterPort } from './cluster-port.js';
+import { type NodeAddress, type NodeClient, type OpenClient, oursOver } from './node-client.js';
+import type { RedisPort } from './redis-port.js';
+import { masterOf } from './sentinel.js';
+import { SinglePort } from './single-port.js';
+
+/** What `createClient()` of `@redis/client` gives, or of `redis`; connected or not, it is not used itself. */
+export interface RedisClientLike {
+  readonly options?: { readonly socket?: object };
+  readonly isReady: boolean;
+  duplicate(overrides?: object): NodeClient;
+  multi(): unknown;
+}
+
+/** What `createCluster()` gives. */
+export interface RedisClusterLike {
+  readonly _options: object;
+  nodeClient(node: never): unknown;
+}
+
+/** What `createSentinel()` gives. It has to be connected: it is asked which server is in charge. */
+export interface RedisSentinelLike {
+  readonly isOpen: boolean;
+  _execute<T>(isReadonly: boolean | undefined, use: (client: RedisClientLike) => Promise<T>): Promise<T>;
+  getSentinelNode(): unknown;
+}
+
+/**
+ * Where Redis is: a `redis://` or `rediss://` address; the options of `createClient()`, `createCluster()` (`rootNodes`) or
+ * `createSentinel()` (`sentinelRootNodes`) of `@redis/client`; or what one of them has made.
+ */
+export type RedisConnect =
+  | string
+  | RedisClientOptions
+  | RedisClusterOptions
+  | RedisSentinelOptions
+  | RedisClientLike
+  | RedisClusterLike
+  | RedisSentinelLike;
+
+export interface RedisSurroundings {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const connectionRule =
+  'a redis:// or rediss:// address, the options of createClient(), createCluster() or createSentinel(), or what one of them has made';
+
+/**
+ * Connections of our own to where the given one leads: for each server one for commands, and one for what is published.
+ * @throws WarmpathError `WP_BAD_OPTION`; `WP_MODULE_MISSING` where `@redis/client` is needed and not installed
+ */
+export function connectRedis(where: string, connection: RedisConnect, around: RedisSurroundings): RedisPort {
+  const options = typeof connection === 'string' ? { url: connection } : connection;
+  if (typeof options !== 'object' || options === null) throw badConnection(where, connection);
+  if (isSentinel(options)) return new SinglePort({ ...around, open: (signal) => masterOfSentinel(options, signal) });
+  if (isClient(options)) return new SinglePort({ ...around, open: async (signal) => copyOf(options, signal) });
+  if ('sendCommand' in options && !isCluster(options)) throw badConnection(where, connection);
+  mustHaveClient(where);
+  if (isCluster(options)) return clusterPort(options._options as RedisClusterOptions, around);
+  if ('sentinelRootNodes' in options) return sentinelPort(options, around);
+  if ('rootNodes' in options) return clusterPort(options, around);
+  if (options.url !== undefined && !/^rediss?:\/\//.test(options.url)) throw badConnection(where, connection);
+  const open = opener(options);
+  return new SinglePort({ ...around, open: (signal) => open(undefined, signal) });
+}
+
+/**
+ * It is loaded when it is used, but whether it can be shows now.
+ * @throws WarmpathError `WP_MODULE_MISSING`
+ */
+export function mustHaveClient(where: string, resolve: (name: string) => string = import.meta.resolve): void {
+  try {
+    resolve('@redis/client');
+  } catch (cause) {
+    throw new WarmpathError(
+      'WP_MODULE_MISSING',
+      `${where} needs the package '@redis/client', version 5.10 or later: npm install @redis/client`,
+      { details: { where, module: '@redis/client' }, cause },
+    );
+  }
+}
+
+function sentinelPort(options: RedisSentinelOptions, around: RedisSurroundings): RedisPort {
+  const { name, sentinelRootNodes: sentinels, sentinelClientOptions, nodeClientOptions, nodeAddressMap } = options;
+  const ask = opener(sentinelClientOptions);
+  const open = opener({ RESP: options.RESP, ...nodeClientOptions });
+  return new SinglePort({
+    ...around,
+    open: async (signal) => {
+      const master = await masterOf({ name, sentinels, open: ask, clock: around.clock }, signal);
+      return open(mapped(nodeAddressMap, master), signal);
+    },
+  });
+}
+
+function clusterPort(options: RedisClusterOptions, around: RedisSurroundings): RedisPort {
+  const { rootNodes, defaults, nodeAddressMap, RESP } = options;
+  const shared = { RESP, ...defaults };
+  return new ClusterPort({
+    ...around,
+    roots: rootNodes.map((root) => ({
+      host: hostOf(root),
+      open: opener({ ...shared, ...root, socket: { ...shared.socket, ...root.socket } } as RedisClientOptions),
+    })),
+    open: opener(shared),
+    addressOf: (node) => mapped(nodeAddressMap, node),
+  });
+}
+
+function opener(options: RedisClientOptions = {}): OpenClient {
+  return async (at, signal) => {
+    const { createClient } = await import('@redis/client');
+    return createClient({ ...options, ...oursOver(options.socket, at, signal) } as RedisClientOptions);
+  };
+}
+
+function copyOf(client: RedisClientLike, signal: AbortSignal): NodeClient {
+  return client.duplicate(oursOver(client.options?.socket, undefined, signal));
+}
+
+async function masterOfSentinel(sentinel: RedisSentinelLike, signal: AbortSignal): Promise<NodeClient> {
+  if (!sentinel.isOpen) throw new Error('the Sentinel client that was given is not connected; call its connect()');
+  return sentinel._execute(false, async (client: RedisClientLike) => copyOf(client, signal));
+}
+
+/** Where a server is reached that goes by another name among its like. */
+function mapped(map: RedisClusterOptions['nodeAddressMap'], node: NodeAddress): NodeAddress {
+  const name = `${node.host}:${node.port}`;
+  return (typeof map === 'function' ? map(name) : map?.[name]) ?? node;
+}
+
+function hostOf({ url, socket }: RedisClusterOptions['rootNodes'][number]): string {
+  if (url !== undefined) return new URL(url).hostname;
+  return (socket && 'host' in socket && socket.host) || 'localhost';
+}
+
+function isSentinel(connection: object): connection is RedisSentinelLike {
+  return 'getSentinelNode' in connection && '_execute' in connection;
+}
+
+function isCluster(connection: object): connection is RedisClusterLike {
+  return 'nodeClient' in connection && '_options' in connection;
+}
+
+function isClient(connection: object): connection is RedisClientLike {
+  return 'duplicate' in connection && 'multi' in connection && 'isReady' in connection;
+}
+
+/** It may hold a password. */
+function badConnection(where: string, connection: unknown): WarmpathError {
+  return badOption(where, 'connection', connectionRule, connection, true);
+}
