@@ -9,14 +9,15 @@ const mostUndone = 10_000;
 
 /** The keys of one server, all of them strings, by the rules of Redis' own commands. Its clock alone decides what is expired. */
 export class Keyspace {
-  readonly #now: () => number;
+  /** The time of the server, in milliseconds. */
+  readonly now: () => number;
   readonly #held = new Map<string, Held>();
   /** For each command what was there before, by key. */
   #history: (readonly [string, Held | undefined])[][] = [];
   #command: (readonly [string, Held | undefined])[] = [];
 
   constructor(now: () => number) {
-    this.#now = now;
+    this.now = now;
   }
 
   get(key: string): Buffer | undefined {
@@ -25,7 +26,7 @@ export class Keyspace {
 
   /** @param ttlMs `'keep'`: as it was */
   set(key: string, value: Buffer, ttlMs?: number | 'keep'): void {
-    const until = ttlMs === 'keep' ? this.#live(key)?.until : ttlMs && this.#now() + ttlMs;
+    const until = ttlMs === 'keep' ? this.#live(key)?.until : ttlMs && this.now() + ttlMs;
     this.#put(key, { value, until: until ?? Number.POSITIVE_INFINITY });
   }
 
@@ -41,12 +42,12 @@ export class Keyspace {
   ttlMs(key: string): number {
     const held = this.#live(key);
     if (!held) return -2;
-    return held.until === Number.POSITIVE_INFINITY ? -1 : held.until - this.#now();
+    return held.until === Number.POSITIVE_INFINITY ? -1 : held.until - this.now();
   }
 
   expireIn(key: string, ttlMs: number, { onlyIfLater = false } = {}): void {
     const held = this.#live(key);
-    const until = this.#now() + ttlMs;
+    const until = this.now() + ttlMs;
     if (held && !(onlyIfLater && until <= held.until)) this.#put(key, { ...held, until });
   }
 
@@ -82,7 +83,7 @@ export class Keyspace {
 
   #live(key: string): Held | undefined {
     const held = this.#held.get(key);
-    return held && held.until > this.#now() ? held : undefined;
+    return held && held.until > this.now() ? held : undefined;
   }
 
   #put(key: string, held: Held | undefined): void {

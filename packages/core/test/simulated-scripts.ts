@@ -21,7 +21,8 @@ export const simulatedScripts: Readonly<Record<string, (call: ScriptCall) => Red
   restart: ({ keys: [key = ''], args, keyspace, runId: run }) => {
     const { text, versions } = readVersions(keyspace, key, textOf(args[0]));
     if (text && versions.run === run) return [text, 0];
-    return [writeVersions(keyspace, key, { ...versions, seq: versions.seq + (text ? 1_000_000 : 0), run }), 1];
+    const seq = text ? Math.max(versions.seq + 1_000_000, Math.floor(keyspace.now() * 1_000)) : versions.seq;
+    return [writeVersions(keyspace, key, { ...versions, seq, run }), 1];
   },
 
   markTags: ({ keys: [key = '', ...tags], args, keyspace }) => {

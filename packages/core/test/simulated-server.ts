@@ -23,7 +23,7 @@ export class SimulatedServer {
 
   constructor(clock: Clock, random: Random) {
     this.#random = random;
-    this.keyspace = new Keyspace(() => clock.now() + this.aheadMs);
+    this.keyspace = new Keyspace(() => clock.wall() + this.aheadMs);
     this.#begin();
   }
 

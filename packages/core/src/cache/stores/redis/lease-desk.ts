@@ -29,7 +29,8 @@ export class LeaseDesk {
     const tags = before?.tags ?? [];
     const known = new Map(keys.map((key) => [key, before?.known(key) ?? unknown]));
     const outcomes = new Map<string, Outcome>();
-    let at: Pick<Versions, 'epoch' | 'seq'> = before ?? (await markTags(this.#space, [], markerMs, signal)).versions;
+    let at: Pick<Versions, 'epoch' | 'run' | 'seq'> =
+      before ?? (await markTags(this.#space, [], markerMs, signal)).versions;
     for (let round = 1; outcomes.size < known.size && round <= mostRounds; round++) {
       const open = [...known.keys()].filter((key) => !outcomes.has(key));
       // The versions come after the leases, so that an entry that has just come is held against what it was stored under.

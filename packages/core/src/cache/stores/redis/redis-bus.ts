@@ -57,7 +57,6 @@ export class RedisBus {
   /** All that was acknowledged before then has been told, or a gap after it. */
   #knownAt: number;
   #subscription = 0;
-  #isSubscribed = false;
   /** What a read has shown and no message has said yet. */
   #awaited: { readonly seq: number; readonly askedAt: number; readonly timer: Timer } | undefined;
   readonly #closing = new AbortController();
@@ -74,9 +73,7 @@ export class RedisBus {
     this.#unsubscribe = options.port.subscribe(options.keys.channel, {
       onMessage: (text) => this.#onMessage(text),
       onSubscribed: () => this.#onSubscribed(),
-      onLost: () => {
-        this.#isSubscribed = false;
-      },
+      onLost: () => {}, // what is missed shows in the numbers
     });
     this.#probeLater();
   }
@@ -116,9 +113,8 @@ export class RedisBus {
     }
     const isOther = epoch !== position.epoch || run !== position.run;
     const isBack = asked.position === position && seq < asked.seq;
-    const isAhead = seq > position.seq;
-    if (isOther || isBack || (isAhead && !this.#isSubscribed)) this.#beginAnew({ epoch, run, seq }, asked.at);
-    else if (isAhead) this.#await(seq, asked.at);
+    if (isOther || isBack) this.#beginAnew({ epoch, run, seq }, asked.at);
+    else if (seq > position.seq) this.#await(seq, asked.at);
     else this.#known(asked.at);
   }
 
@@ -163,7 +159,6 @@ export class RedisBus {
   #onSubscribed(): void {
     if (this.isClosed) return;
     this.#subscription++;
-    this.#isSubscribed = true;
     this.#forgetPosition();
     this.#wake();
     void this.#probe();

@@ -15,6 +15,7 @@ export interface KnownKey {
  */
 export class RedisFence {
   readonly epoch: string;
+  readonly run: string;
   readonly seq: number;
   /** Those that were known: they have a marker from before the computation, unless it was lost. */
   readonly tags: readonly string[];
@@ -23,11 +24,12 @@ export class RedisFence {
 
   /** @param known asked once, when somebody wants to know: of most values that are read nobody does */
   constructor(
-    { epoch, seq }: Pick<Versions, 'epoch' | 'seq'>,
+    { epoch, run, seq }: Pick<Versions, 'epoch' | 'run' | 'seq'>,
     tags: readonly string[],
     known: () => ReadonlyMap<string, KnownKey>,
   ) {
     this.epoch = epoch;
+    this.run = run;
     this.seq = seq;
     this.tags = tags;
     this.#known = known;
@@ -40,10 +42,11 @@ export class RedisFence {
 
   /**
    * Whether none of the tags was invalidated since. A tag that was not known may have got its marker just now: then its number
-   * says nothing, but that of the last invalidation of any tag does.
+   * says nothing, but that of the last invalidation of any tag does. A server that takes the place of another may have lost
+   * numbers, and what they were given to.
    */
-  allows({ epoch, clear, tagged }: Versions, tags: readonly number[]): boolean {
-    if (epoch !== this.epoch || clear > this.seq) return false;
+  allows({ epoch, run, clear, tagged }: Versions, tags: readonly number[]): boolean {
+    if (epoch !== this.epoch || run !== this.run || clear > this.seq) return false;
     return tagged <= this.seq || tags.every((version) => version <= this.seq);
   }
 }

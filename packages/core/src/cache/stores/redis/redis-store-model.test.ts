@@ -85,10 +85,10 @@ class World {
   }
 
   async set(): Promise<void> {
-    await this.#store(this.any(this.stores), this.some(keys), this.some(tags), {
-      begun: ++this.#step,
-      fence: undefined,
-    });
+    const begun = ++this.#step;
+    this.#set.set(begun, Number.POSITIVE_INFINITY);
+    await this.#store(this.any(this.stores), this.some(keys), this.some(tags), { begun, fence: undefined });
+    this.#set.set(begun, ++this.#step);
   }
 
   async invalidate(): Promise<void> {

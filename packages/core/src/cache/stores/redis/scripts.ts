@@ -67,7 +67,8 @@ return v.text or write_versions(KEYS[1], v)
 
 /**
  * After a server was reached that may not be the one of before: if V was last seen on another, it may be older than what was
- * told of it, so a million numbers are skipped, lest one is used twice. Where INFO is allowed, the run id is that of the server
+ * told of it, and so may the last skip. So the sequence goes on from the microseconds since 1970, or a million further on, whichever is
+ * more, lest a number is used twice: time gives a number that is large enough, and decides nothing. Where INFO is allowed, the run id is that of the server
  * which has V, whichever was given.
  * Keys: V. Arguments: an epoch, for where there is none; a run id.
  * @returns V, and 1 if it was last seen on another server or was not there, else 0
@@ -80,7 +81,10 @@ local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ARGV[2]
 local v = read_versions(KEYS[1], ARGV[1])
 if v.run == run then return { v.text, 0 } end
-if v.text then v.seq = v.seq + 1000000 end
+if v.text then
+  local time = redis.call('TIME')
+  v.seq = math.max(v.seq + 1000000, tonumber(time[1]) * 1000000 + tonumber(time[2]))
+end
 v.run = run
 return { write_versions(KEYS[1], v), 1 }
 `,
