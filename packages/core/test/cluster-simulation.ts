@@ -19,6 +19,7 @@ export interface Weather {
 export interface Plant {
   readonly port?: (port: RedisPort) => RedisPort;
   readonly store?: (store: CacheStore) => CacheStore;
+  readonly options?: Partial<CacheOptions>;
 }
 
 export interface ClusterOptions {
@@ -80,6 +81,7 @@ class Node {
       ...(random() < 0.3 ? { staleWhileRevalidate: '1s' as const } : {}),
       ...(random() < 0.3 ? { earlyRefresh: true } : {}),
       ...(random() < 0.3 ? { maxEntries: 1 } : {}),
+      ...plant.options,
     };
     this.cache = createCache(options);
   }

@@ -1,5 +1,5 @@
 import type { RedisValue } from '../src/cache/stores/redis/redis-port.js';
-import { firstSequence, formatVersions, parseVersions, type Versions } from '../src/cache/stores/redis/versions.js';
+import { formatVersions, parseVersions, type Versions } from '../src/cache/stores/redis/versions.js';
 import type { Keyspace } from './simulated-keyspace.js';
 
 /** One call of a script, on the server. */
@@ -134,7 +134,7 @@ function readVersions(keyspace: Keyspace, key: string, epoch = ''): { text?: Buf
   const text = keyspace.get(key);
   const versions = parseVersions(text);
   if (text && versions) return { text, versions };
-  return { versions: { epoch, seq: firstSequence(epoch), clear: 0, tagged: 0, run: '' } };
+  return { versions: { epoch, seq: 1, clear: 0, tagged: 0, run: '' } };
 }
 
 function writeVersions(keyspace: Keyspace, key: string, versions: Versions): Buffer {

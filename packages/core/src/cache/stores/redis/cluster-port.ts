@@ -77,7 +77,7 @@ export class ClusterPort implements RedisPort {
     return this.#subscriptions.subscribe(channel, subscriber);
   }
 
-  onServer(prepare: (runId: string) => Promise<void>): void {
+  onServer(prepare: Parameters<RedisPort['onServer']>[0]): void {
     this.#preparations.all.add(prepare);
     for (const server of this.#servers.values()) server.prepare(prepare);
   }
@@ -119,6 +119,8 @@ export class ClusterPort implements RedisPort {
     const server = new RedisServer({
       open: (signal) => open(addressOf(nodeOf(address)), signal),
       onLost: () => this.#discoverSoon(),
+      // One that we were sent to and do not know of may have anything.
+      owns: (key) => !this.#slots.masters.has(address) || this.#slots.ownerOf(keySlot(key)) === address,
       preparations: this.#preparations,
       clock,
       random,

@@ -15,7 +15,7 @@ import { Journal } from './journal.js';
 import { LeaseDesk } from './lease-desk.js';
 import { newEpoch, newPublisher } from './random-text.js';
 import { RedisFeeds } from './redis-feed.js';
-import { redisKeys } from './redis-keys.js';
+import { type RedisKeys, redisKeys } from './redis-keys.js';
 import type { RedisPort } from './redis-port.js';
 import { RedisSpace } from './redis-space.js';
 import type { RedisStore } from './redis-store.js';
@@ -119,14 +119,25 @@ class PortStore implements RedisStore {
       journal,
     };
     this.#namespaces.set(namespace, begun);
-    this.#port.onServer(async (runId) => {
+    this.#port.onServer(async (runId, owns) => {
       const { signal } = this.#closing;
-      const told = journal.replay(); // up to now: from now on a server of this kind is told itself
+      // Up to now: from now on it is told itself.
+      const told = journal
+        .replay()
+        .flatMap((invalidation) => (owns ? concerning(invalidation, keys, owns) : invalidation));
       await this.#port.run(restartScript, [keys.versions], [newEpoch(random), runId], signal);
       await retell(told, invalidator, signal);
     });
     return begun;
   }
+}
+
+/** As much of it as a server has to know: with the versions go tags and clears, with an entry its key. */
+function concerning(invalidation: Invalidation, names: RedisKeys, owns: (key: string) => boolean): Invalidation[] {
+  const { type } = invalidation;
+  if (type === 'tags' || type === 'clear') return owns(names.versions) ? [invalidation] : [];
+  const keys = invalidation.keys.filter((key) => owns(names.entry(key)));
+  return keys.length > 0 ? [{ type, keys }] : [];
 }
 
 /** Another server may not know what the one of before was told. */

@@ -31,8 +31,8 @@ export interface RedisPort {
   subscribe(channel: string, subscriber: RedisSubscriber): () => void;
   /**
    * Called before the first command that reaches a server which is not the one of before (a restart, a failover), and for the
-   * very first one; commands wait until it is done.
+   * very first one; commands wait until it is done. `owns` says which keys lie there, where there are several servers.
    */
-  onServer(prepare: (runId: string) => Promise<void>): void;
+  onServer(prepare: (runId: string, owns?: (key: string) => boolean) => Promise<void>): void;
   close(): Promise<void>;
 }

@@ -16,14 +16,16 @@ export class Preparations {
     return this.#inside.getStore() === true;
   }
 
-  run(prepare: Prepare, runId: string): Promise<void> {
-    return this.#inside.run(true, () => prepare(runId));
+  run(prepare: Prepare, runId: string, owns: ((key: string) => boolean) | undefined): Promise<void> {
+    return this.#inside.run(true, () => prepare(runId, owns));
   }
 }
 
 export interface RedisServerOptions {
   readonly open: (signal: AbortSignal) => Promise<NodeClient>;
   readonly preparations: Preparations;
+  /** Which keys lie there; without it all of them. */
+  readonly owns?: (key: string) => boolean;
   readonly onLost?: () => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -37,14 +39,16 @@ const hashes = new Map<string, string>();
 /** The commands of one server. What is sent in one turn of the event loop leaves together. */
 export class RedisServer {
   readonly #preparations: Preparations;
+  readonly #owns: RedisServerOptions['owns'];
   readonly #connection: RedisConnection;
   readonly #random: Random;
   /** For which run of the server each was done. */
   readonly #prepared = new Map<Prepare, string>();
   #runId = '';
 
-  constructor({ preparations, random, ...options }: RedisServerOptions) {
+  constructor({ preparations, owns, random, ...options }: RedisServerOptions) {
     this.#preparations = preparations;
+    this.#owns = owns;
     this.#random = random;
     this.#connection = new RedisConnection({ ...options, random, greet: (client) => this.#meet(client) });
   }
@@ -93,7 +97,7 @@ export class RedisServer {
   async #prepare(prepare: Prepare): Promise<void> {
     const runId = this.#runId;
     if (this.#prepared.get(prepare) === runId) return;
-    await this.#preparations.run(prepare, runId);
+    await this.#preparations.run(prepare, runId, this.#owns);
     this.#prepared.set(prepare, runId);
   }
 

@@ -13,16 +13,11 @@ import type { Script } from './redis-port.js';
  */
 
 const shared = `
-local function first_seq(epoch)
-  local seq = 0
-  for i = 1, #epoch do seq = (seq * 64 + string.byte(epoch, i)) % 2 ^ 44 end
-  return seq
-end
 local function read_versions(key, epoch)
   local text = redis.pcall('GET', key)
   if type(text) ~= 'string' then text = '' end
   local e, seq, clear, tagged, run = string.match(text, '^([%w_-]+):(%d+):(%d+):(%d+):([%w_-]*)$')
-  if not e then return { epoch = epoch, seq = first_seq(epoch), clear = 0, tagged = 0, run = '' } end
+  if not e then return { epoch = epoch, seq = 1, clear = 0, tagged = 0, run = '' } end
   return { epoch = e, seq = tonumber(seq), clear = tonumber(clear), tagged = tonumber(tagged), run = run, text = text }
 end
 local function write_versions(key, v)
@@ -51,8 +46,7 @@ function script(name: string, flags: '' | ' flags=allow-oom', body: string): Scr
 }
 
 /**
- * Gives a namespace its versions where it has none: the epoch that is offered, and a sequence that begins where no other epoch
- * is: the number of a tag may outlive the versions, and must not be given out again.
+ * Gives a namespace its versions where it has none: the epoch that is offered, the sequence 1.
  * Keys: V. Arguments: an epoch.
  * @returns V
  */
@@ -91,8 +85,8 @@ return { write_versions(KEYS[1], v), 1 }
 );
 
 /**
- * Reads the versions of a namespace and of tags; what is missing is made: V as by `open`, a T with the present sequence, also in
- * place of one that is ahead of it, and so of an epoch that is over. Each T is kept for as long as is asked, or longer.
+ * Reads the versions of a namespace and of tags; what is missing is made: V as by `open`, a T with the present sequence. One that
+ * is ahead of it has outlived its epoch, and counts as missing: its number is going to be given out again. Each T is kept for as long as is asked, or longer.
  * Keys: V, then T of each tag. Arguments: an epoch; how long to keep each T, in milliseconds.
  * @returns V, then what is in each T
  */

@@ -40,7 +40,7 @@ export class SinglePort implements RedisPort {
     return this.#subscriptions.subscribe(channel, subscriber);
   }
 
-  onServer(prepare: (runId: string) => Promise<void>): void {
+  onServer(prepare: Parameters<RedisPort['onServer']>[0]): void {
     this.#preparations.all.add(prepare);
     this.#server.prepare(prepare);
   }

@@ -4,7 +4,7 @@
 export interface Versions {
   /** Random: numbers of one epoch say nothing of those of another. */
   readonly epoch: string;
-  /** Counts the invalidations, from where the epoch begins. No number is ever used twice, in this epoch or another. */
+  /** Counts the invalidations. No number is ever used twice within an epoch. */
   readonly seq: number;
   /** The number of the last clear; 0 when there was none. */
   readonly clear: number;
@@ -35,11 +35,4 @@ export function parseVersion(text: Buffer | string | null | undefined): number |
   if (text === null || text === undefined) return undefined;
   const digits = typeof text === 'string' ? text : text.toString('latin1');
   return /^\d{1,16}$/.test(digits) ? Number(digits) : undefined;
-}
-
-/** Where an epoch begins to count: somewhere else than any other. The scripts know it as `first_seq`. */
-export function firstSequence(epoch: string): number {
-  let seq = 0;
-  for (const byte of Buffer.from(epoch)) seq = (seq * 64 + byte) % 2 ** 44;
-  return seq;
 }
