@@ -7,10 +7,12 @@ import { cache } from '#cache';
 import { firstSlice } from '#first-slice';
 import type { Outcome } from '#harness';
 import { keys } from '#keys';
+import { sharedCache } from '#shared-cache';
 
 const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = {
   keys,
   cache,
+  'shared-cache': sharedCache,
   'first-slice': firstSlice,
   answers,
 };

@@ -4,58 +4,28 @@ import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import KeyvRedis from '@keyv/redis';
 import { createClient, createCluster, createSentinel } from '@redis/client';
-import { type RedisStore, type RedisStoreOptions, redisStore } from '@warmpath/core/redis';
+import { redisStore } from '@warmpath/core/redis';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { redisKeys } from '../packages/core/src/cache/stores/redis/redis-keys.js';
+import {
+  type Connection,
+  clear,
+  has,
+  namespace,
+  open,
+  own,
+  patient,
+  refusalMs,
+  remove,
+  set,
+  works,
+} from './redis-calls.js';
 import { startRedisCluster } from './redis-cluster.js';
 import { startSentinelPair } from './redis-sentinel.js';
-import { type OwnRedis, startOwnRedis, until, whyNoOwnRedis } from './redis-servers.js';
+import { until, whyNoOwnRedis } from './redis-servers.js';
 import { startTcpProxy } from './tcp-proxy.js';
 
 const note = whyNoOwnRedis();
 beforeEach(({ skip }) => skip(note !== undefined, note));
-
-type Connection = Parameters<typeof redisStore>[0];
-const namespace = 'space';
-const patient = (): AbortSignal => AbortSignal.timeout(20_000);
-
-function open(connection: Connection, options: RedisStoreOptions = {}): RedisStore {
-  const store = redisStore(connection, options);
-  onTestFinished(() => store.close());
-  return store;
-}
-
-async function own(): Promise<OwnRedis> {
-  const redis = await startOwnRedis();
-  onTestFinished(redis.kill);
-  return redis;
-}
-
-async function set(store: RedisStore, key: string, tags: readonly string[] = []): Promise<void> {
-  const until = Date.now() + 60_000;
-  const entry = { bytes: Buffer.from(key), storedAt: 1, freshUntil: until, keptUntil: until, computeMs: 1, tags };
-  await store.setMany({ namespace, entries: [{ key, entry, fence: undefined }], signal: patient() });
-}
-
-async function has(store: RedisStore, ...keys: readonly string[]): Promise<readonly boolean[]> {
-  const { entries } = await store.getMany({ namespace, keys, tags: [], signal: patient() });
-  return entries.map((entry) => entry !== undefined);
-}
-
-const remove = (store: RedisStore, ...keys: string[]): Promise<void> =>
-  store.invalidate({ namespace, invalidation: { type: 'delete', keys }, signal: patient() });
-const clear = (store: RedisStore): Promise<void> =>
-  store.invalidate({ namespace, invalidation: { type: 'clear' }, signal: patient() });
-
-/** How long a call took, and that it failed. */
-async function refusalMs(call: Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await expect(call).rejects.toThrow('There is no connection to Redis');
-  return performance.now() - start;
-}
-
-const works = (store: RedisStore): Promise<void> =>
-  until('the store works', async () => (await has(store, 'any')).length === 1);
 
 describe('a Redis store is given', () => {
   it('an address, options or a client of its own caller, which it neither connects nor closes', async () => {
@@ -225,76 +195,6 @@ describe('a Redis store whose server', () => {
     proxy.shape({});
     await works(store);
     expect(await has(store, 'key')).toEqual([true]);
-  });
-});
-
-it('follows a Sentinel to the next master, whether the old one is dead or deposed', async () => {
-  const pair = await startSentinelPair();
-  onTestFinished(pair.stop);
-  const store = open({ name: pair.name, sentinelRootNodes: [{ host: '127.0.0.1', port: pair.sentinel.port }] });
-  await set(store, 'key');
-  await remove(store, 'key');
-  await pair.failOver('order');
-  await until('the store has followed', async () => {
-    await set(store, 'after order');
-    return (await pair.second.command('EXISTS', redisKeys('wp', namespace).entry('after order'))) === 1;
-  });
-  expect(await has(store, 'key', 'after order')).toEqual([false, true]);
-  await until(
-    'the old master follows the new one',
-    async () => (await pair.first.info()).get('master_link_status') === 'up',
-  );
-  await pair.failOver('kill');
-  await works(store);
-  await set(store, 'after death');
-  expect(await has(store, 'key', 'after death')).toEqual([false, true]);
-});
-
-describe('over a cluster', () => {
-  it('finds a slot that has moved or is about to, and goes on without a node that is gone', async () => {
-    const cluster = await startRedisCluster({ 'cluster-require-full-coverage': 'no' });
-    onTestFinished(cluster.stop);
-    const [root] = cluster.urls;
-    const store = open({ rootNodes: [{ url: root ?? '' }] });
-    const names = redisKeys('wp', namespace);
-    const keys = Array.from({ length: 30 }, (_, index) => `key ${index}`);
-    for (const key of keys) await set(store, key);
-    expect(await has(store, ...keys)).toEqual(keys.map(() => true));
-
-    const shared = await cluster.nodeOf(names.versions);
-    const [moving = ''] = keys;
-    const from = await cluster.nodeOf(names.entry(moving));
-    const to = cluster.nodes.find((node) => node !== from) ?? from;
-    const slot = String(await from.command('CLUSTER', 'KEYSLOT', names.entry(moving)));
-    const [fromId, toId] = await Promise.all(
-      [from, to].map(async (node) => String(await node.command('CLUSTER', 'MYID'))),
-    );
-    await to.command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId ?? '');
-    await from.command('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId ?? '');
-    await from.command('MIGRATE', '127.0.0.1', String(to.port), names.entry(moving), '0', '5000');
-    expect(await has(store, moving)).toEqual([true]); // ASK
-    // What takes several keys at once has to wait, since the server does.
-    await expect(remove(store, moving)).rejects.toThrow('TRYAGAIN');
-    for (const node of [to, from]) await node.command('CLUSTER', 'SETSLOT', slot, 'NODE', toId ?? '');
-    expect(await has(store, moving)).toEqual([true]); // MOVED
-    await remove(store, moving);
-    expect(await has(store, moving)).toEqual([false]);
-
-    const victim = cluster.nodes.find((node) => node !== shared && node !== to) ?? expect.unreachable();
-    const left = [];
-    for (const key of keys) {
-      const node = key === moving ? to : await cluster.nodeOf(names.entry(key));
-      if (node !== victim && key !== moving) left.push(key);
-    }
-    await victim.kill();
-    await until('it is noticed', async () => {
-      const outcomes = await Promise.allSettled(keys.map((key) => has(store, key)));
-      return outcomes.filter(({ status }) => status === 'rejected').length > 0;
-    });
-    expect(await has(store, ...left)).toEqual(left.map(() => true));
-    await victim.restart();
-    await until('all of them answer', async () => (await has(store, ...keys)).length === keys.length);
-    expect(await has(store, ...left)).toEqual(left.map(() => true));
   });
 });
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ChatOptions, createWarmpath, runInContext, seededRandom, type WarmpathEvent } from './index.js';
 import type { ChatChunk, ChatModel, ChatRequest, ModelCall } from './models/index.js';
 import { collectAnswer } from './models/index.js';
-import { createFakeClock } from './testing/index.js';
+import { createFakeClock, memoryStore } from './testing/index.js';
 
 const text = (content: string): ChatChunk => ({ type: 'text', text: content });
 const finish = (reason: 'stop' | 'length' = 'stop'): ChatChunk => ({
@@ -411,6 +411,22 @@ describe('what is kept', () => {
       expect(answer.layer).toBe('model');
     }
     expect(seen.calls).toBe(questions.length + 2);
+  });
+
+  it('belongs to a version of the model: another one is asked, also where the store has outlived it', async () => {
+    const store = memoryStore();
+    const answered = async (word: string, version?: string): Promise<string> => {
+      const { model } = answering('m', word);
+      const { warmpath } = setUp([version === undefined ? model : { ...model, version }], { cache: { store } });
+      const { layer, text } = await warmpath.chat.generate(ask('hi'));
+      await warmpath.close();
+      return `${layer}: ${text}`;
+    };
+    expect(await answered('old')).toBe('model: old');
+    expect(await answered('new', '1')).toBe('model: new');
+    expect(await answered('newer', '2')).toBe('model: newer');
+    expect(await answered('newest', '2')).toBe('store: newer');
+    expect(await answered('newest')).toBe('store: old');
   });
 
   it('is the same for requests that say the same in another order', async () => {

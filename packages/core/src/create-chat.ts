@@ -61,6 +61,7 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
     onEvent: report,
   });
   const names = [...models.keys()];
+  const identities = backends.map(({ model: { name, version } }) => (version === undefined ? name : [name, version]));
 
   function modelOf(name: string): ChatModel {
     const model = models.get(name);
@@ -100,7 +101,7 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
     checkRequest(request);
     const kept =
       cache && !isSampled(request)
-        ? await cache.stream<KeptChunk>([names, request], (computation) => produce(request, computation.signal), {
+        ? await cache.stream<KeptChunk>([identities, request], (computation) => produce(request, computation.signal), {
             ...call,
             isComplete: isWorthKeeping,
           })

@@ -2,6 +2,7 @@ import type { RedisValue, Script } from '../src/cache/stores/redis/redis-port.js
 import type { Clock, Random } from '../src/kernel/index.js';
 import { Keyspace } from './simulated-keyspace.js';
 import { simulatedScripts } from './simulated-scripts.js';
+import { simulatedStreamScripts } from './simulated-stream-scripts.js';
 
 /** What a server comes back with: nothing, or all but so many of the last commands that have changed anything. */
 export type Losing = 'everything' | { readonly commands: number };
@@ -36,7 +37,7 @@ export class SimulatedServer {
   }
 
   run({ name, lua }: Script, keys: readonly string[], args: readonly (string | Buffer)[]): RedisValue {
-    const execute = simulatedScripts[name];
+    const execute = simulatedScripts[name] ?? simulatedStreamScripts[name];
     if (!execute) throw new Error(`The simulation does not know the script '${name}'.`);
     if (this.isFull && !/^#!lua flags=.*\ballow-oom\b/.test(lua)) {
       throw new Error("OOM command not allowed when used memory > 'maxmemory'.");

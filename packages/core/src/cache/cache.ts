@@ -252,8 +252,8 @@ class TieredCache implements Cache {
       this.#loader.refresh(order);
       return this.#served(place, atHand.answer);
     }
-    const [arrival] = await this.#load(order, call);
-    return this.#served(place, arrival as Arrival);
+    const load = (signal: AbortSignal | undefined) => this.#loader.loadOne(order, place, signal);
+    return this.#served(place, await this.#untilLeft(order.places, call, load));
   }
 
   /** What memory can answer with: a fresh value, or a stale one where one is good enough. */
@@ -309,20 +309,30 @@ class TieredCache implements Cache {
   }
 
   #load(order: Order, call: ReadCall): Promise<Arrival[]> {
-    return this.#audited(order.places, () =>
-      untilLeft(this.#options, call, (signal) => this.#loader.load(order, signal)),
-    );
+    return this.#untilLeft(order.places, call, (signal) => this.#loader.load(order, signal));
+  }
+
+  #untilLeft<T>(
+    places: readonly Place[],
+    call: ReadCall,
+    work: (signal: AbortSignal | undefined) => Promise<T>,
+  ): Promise<T> {
+    return this.#audited(places, () => untilLeft(this.#options, call, work));
   }
 
   /** Undefined when there is nothing to ask. */
   async #stored(places: readonly Place[], call: ReadCall): Promise<Found | undefined> {
     if (places.length === 0 || !this.#tiers.hasStore) return undefined;
     const reading = (signal: AbortSignal | undefined) => untilAborted(this.#tiers.read(places, []), signal);
-    return this.#audited(places, () => untilLeft(this.#options, call, reading));
+    return this.#untilLeft(places, call, reading);
   }
 
   /** A read that ends without an answer is one, too. */
-  async #audited<T>(places: readonly Place[], read: () => Promise<T>): Promise<T> {
+  #audited<T>(places: readonly Place[], read: () => Promise<T>): Promise<T> {
+    return this.#options.audit ? this.#reportingFailure(places, read) : read();
+  }
+
+  async #reportingFailure<T>(places: readonly Place[], read: () => Promise<T>): Promise<T> {
     try {
       return await read();
     } catch (error) {

@@ -27,15 +27,11 @@ export function callerOf({ name, clock }: CallerOptions, call: ReadCall): Linked
 }
 
 /** Work that a caller waits for, and that is to be left when the signal says so. */
-export async function untilLeft<T>(
+export function untilLeft<T>(
   options: CallerOptions,
   call: ReadCall,
   work: (signal: AbortSignal | undefined) => Promise<T>,
 ): Promise<T> {
   const caller = callerOf(options, call);
-  try {
-    return await work(caller?.signal);
-  } finally {
-    caller?.release();
-  }
+  return caller ? work(caller.signal).finally(() => caller.release()) : work(undefined);
 }

@@ -168,9 +168,12 @@ export interface Cache {
    * A stream as a value: callers who come while it runs get it from its first chunk on, those who come later get the
    * kept one. `produce` is called once, when somebody reads, and its source is pulled as the fastest reader reads. Its error
    * goes to all readers. Only a stream that ended by itself is kept. Who joins waits for nothing; who comes first waits for
-   * the store. What `getOrSet` keeps under the key is another entry; whatever forgets the key forgets both.
-   * @throws WarmpathError as `getOrSet`. Its iteration: the source's error; `WP_OVERLOADED` for a reader so far behind that
-   *   memory cannot keep the stream for it; `WP_DEADLINE` for one that was idle for five minutes
+   * the store. What `getOrSet` keeps under the key is another entry; whatever forgets the key forgets both. Processes that
+   * share a store which shares streams (`redisStore()`) count as one: the others follow what one produces.
+   * @throws WarmpathError as `getOrSet`. Its iteration: the source's error, of which another process can tell no more than
+   *   name, message, code and details; `WP_OVERLOADED` for a reader so far behind that memory cannot keep the stream for it;
+   *   `WP_DEADLINE` for one that was idle for five minutes; `WP_STREAM_LOST` for one that has had chunks of another process
+   *   which has died, or cannot be reached any more
    */
   stream<C>(
     key: unknown,

@@ -86,7 +86,7 @@ export type CacheEvent =
     }
   | (OfStore & {
       readonly type: 'cache.store-failed';
-      readonly operation: 'getMany' | 'acquire' | 'setMany' | 'invalidate' | 'poll';
+      readonly operation: 'getMany' | 'acquire' | 'setMany' | 'invalidate' | 'append' | 'follow' | 'poll';
       readonly error: unknown;
     })
   /** The breaker of the store: `open` leaves it alone, `half-open` lets one call try. */

@@ -37,7 +37,14 @@ export type {
   StoreLeases,
   StoreLeasing,
   StoreRead,
+  StoreStreamAppend,
+  StoreStreaming,
+  StoreStreamPieces,
+  StoreStreamPlace,
+  StoreStreamRead,
+  StoreStreamState,
   StoreWrite,
+  StreamPiece,
 } from './store.js';
 export { type KeyvLike, type KeyvStoreOptions, keyvStore } from './stores/keyv.js';
 export type { SpillFile, StreamSpill } from './streams/spill.js';

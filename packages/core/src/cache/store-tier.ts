@@ -6,6 +6,7 @@ import type { Place } from './place.js';
 import type { Reports } from './reports.js';
 import type { CacheStore, Fence, Invalidation, StoredEntry } from './store.js';
 import { type GuardedLeases, StoreGuard, type Write } from './store-guard/store-guard.js';
+import type { StreamCalls } from './store-guard/stream-calls.js';
 
 /** What the store has of one place, in terms of this process. */
 export type Stored = Pick<Entry, 'value' | 'storedAt' | 'freshUntil' | 'keptUntil' | 'computeMs'> & {
@@ -33,6 +34,10 @@ export class StoreTier {
     return this.#guard.hasFeed;
   }
 
+  get streams(): StreamCalls | undefined {
+    return this.#guard.streams;
+  }
+
   /** Undefined when the store does not answer. What it has and cannot be served is said and counts as nothing. */
   async read(
     places: readonly Place[],
@@ -40,13 +45,7 @@ export class StoreTier {
   ): Promise<{ readonly stored: readonly (Stored | undefined)[]; readonly fence: Fence } | undefined> {
     const answer = await this.#guard.read(idsOf(places), tags);
     if (!answer) return undefined;
-    const stored = await Promise.all(
-      places.map((place, index) => {
-        const entry = answer.entries[index];
-        return entry && this.#decode(place, entry);
-      }),
-    );
-    return { stored, fence: answer.fence };
+    return { stored: await this.#decodeAll(places, answer.entries), fence: answer.fence };
   }
 
   get isAway(): boolean {
@@ -66,13 +65,7 @@ export class StoreTier {
   ): Promise<TierLeases | undefined> {
     const leases = await this.#guard.acquire(idsOf(places), fence, token, timeoutMs);
     if (!leases) return undefined;
-    const outcomes = await Promise.all(
-      places.map(async (place, index) => {
-        const outcome = leases.outcomes[index];
-        return typeof outcome === 'object' ? this.#decode(place, outcome) : outcome;
-      }),
-    );
-    return { ...leases, outcomes };
+    return { ...leases, outcomes: await this.#decodeAll(places, leases.outcomes) };
   }
 
   renew(places: readonly Place[], token: string): void {
@@ -120,13 +113,30 @@ export class StoreTier {
     return this.#guard.close();
   }
 
-  async #decode(place: Place, entry: StoredEntry | 'unreadable'): Promise<Stored | undefined> {
-    if (entry === 'unreadable') return this.#rejected(place, 'unreadable');
+  /** What is no entry stays what it is. Takes no turn of the event loop unless a schema has to be asked. */
+  #decodeAll<T>(
+    places: readonly Place[],
+    entries: readonly (StoredEntry | 'unreadable' | T)[],
+  ): readonly (Stored | T | undefined)[] | Promise<(Stored | T | undefined)[]> {
+    const decoded = places.map((place, index) => {
+      const entry = entries[index];
+      if (entry === 'unreadable') return this.#rejected(place, 'unreadable');
+      return isEntry(entry) ? this.#decode(place, entry) : (entry as T);
+    });
+    return this.#options.schema ? Promise.all(decoded) : (decoded as (Stored | T | undefined)[]);
+  }
+
+  #decode(place: Place, entry: StoredEntry): Stored | undefined | Promise<Stored | undefined> {
     const decoded = this.#options.codec.decode(entry.bytes, this.#keyOf(place));
     if ('rejected' in decoded) return this.#rejected(place, decoded.rejected);
-    const checked = await this.#checked(decoded.value);
-    if (!checked) return this.#rejected(place, 'schema');
-    return { ...checked, ...timesHere(entry, this.#options.clock), computeMs: entry.computeMs, tags: entry.tags };
+    if (!this.#options.schema) return this.#storedOf(entry, decoded.value);
+    return this.#checked(decoded.value).then((checked) =>
+      checked ? this.#storedOf(entry, checked.value) : this.#rejected(place, 'schema'),
+    );
+  }
+
+  #storedOf(entry: StoredEntry, value: unknown): Stored {
+    return { value, ...timesHere(entry, this.#options.clock), computeMs: entry.computeMs, tags: entry.tags };
   }
 
   /** The value as the schema gives it; undefined where it does not fit, or the schema itself fails. */
@@ -183,4 +193,8 @@ function storedEntry(entry: Entry, bytes: Uint8Array, clock: Clock): StoredEntry
     computeMs: entry.computeMs,
     tags: entry.tags ?? [],
   };
+}
+
+function isEntry(value: unknown): value is StoredEntry {
+  return typeof value === 'object' && value !== null;
 }

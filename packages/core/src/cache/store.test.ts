@@ -86,8 +86,9 @@ describe('a hit in the store', () => {
   });
 
   it('asks the store no more than once for what is in memory from then on, nor to know that it is still right', async () => {
-    const { cache, store, log } = setUpWithStore();
+    const { cache, clock, store, log } = setUpWithStore();
     await cache.getOrSet('key', () => 'value', { tags: ['tag'] });
+    await clock.settle();
     const before = store.calls.length;
     store.trouble('hang');
     for (let hit = 0; hit < 1_000; hit++) await cache.getOrSet('key', () => 'other', { tags: ['tag'] });
@@ -295,6 +296,7 @@ describe('a store in trouble', () => {
   it('lets an invalidation resolve, which holds here at once, and says that it is deferred', async () => {
     const { cache, clock, log, store } = setUpWithStore();
     await cache.getOrSet('key', () => 1);
+    await clock.settle();
     store.trouble('hang');
     const deletion = cache.delete('key');
     expect(cache.peek('key')).toBeUndefined();

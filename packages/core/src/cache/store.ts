@@ -100,6 +100,66 @@ export interface StoreLeasing {
   release(hold: StoreLeaseHold): Promise<void>;
 }
 
+/** Some chunks of a stream, in whatever form, or with `isLast` how it has ended. */
+export interface StreamPiece {
+  /** How many chunks of the stream there are up to the end of this piece: a later piece has more, but for the last one. */
+  readonly end: number;
+  readonly bytes: Uint8Array;
+  readonly isLast: boolean;
+}
+
+export interface StoreStreamPlace {
+  readonly namespace: string;
+  readonly key: string;
+  readonly signal: AbortSignal;
+}
+
+export interface StoreStreamAppend extends StoreStreamPlace {
+  /** The token that its producer has asked for the lease with. Each run has a log of its own. */
+  readonly run: string;
+  /** How many chunks there are before the pieces. */
+  readonly from: number;
+  /** None: to hear whether somebody follows, and to keep the log. */
+  readonly pieces: readonly StreamPiece[];
+}
+
+export interface StoreStreamState {
+  /** Whether somebody follows the run. If not, nothing was written. */
+  readonly isFollowed: boolean;
+  /** How many chunks the log has now; when they are fewer than `from`, nothing was written: its beginning is missing. */
+  readonly length: number;
+}
+
+export interface StoreStreamRead extends StoreStreamPlace {
+  readonly run: string;
+  /** How many chunks are known. */
+  readonly from: number;
+  /** 0: only to go on following. */
+  readonly mostPieces: number;
+}
+
+export interface StoreStreamPieces {
+  /** Whether there is a log of the run. */
+  readonly isThere: boolean;
+  /** In order, from the one with the next chunk on, which may begin earlier. */
+  readonly pieces: readonly StreamPiece[];
+}
+
+/**
+ * Streams that one process produces and others follow while it does, each run in a log of its own. A run that nobody follows
+ * has none. Whoever watches the key in a feed is called when a run begins to be followed, and when its log grows.
+ *
+ * What one has said lasts as long as a lease does: a run is followed for so long after each `read`; a log stays for so long
+ * after each `append` and, once it has its last piece, after each `read`.
+ */
+export interface StoreStreaming {
+  /** @returns the token that has the lease of the key; undefined when nobody has it */
+  holder(of: StoreStreamPlace): Promise<string | undefined>;
+  /** Pieces that end where the log has come to already are not written again; none are after the last one. */
+  append(append: StoreStreamAppend): Promise<StoreStreamState>;
+  read(read: StoreStreamRead): Promise<StoreStreamPieces>;
+}
+
 /** What other users of the same store do, for caches that hold values in memory too. */
 export interface StoreFeed {
   /**
@@ -110,7 +170,8 @@ export interface StoreFeed {
   /** For how many milliseconds it has not been known that everything was heard. Without it `poll` always knows. */
   silentMs?(): number;
   /**
-   * Calls when a key may be worth another look: its lease has ended, it was invalidated, or the feed has begun anew.
+   * Calls when a key may be worth another look: its lease has ended, it was invalidated, a stream of it is followed or goes
+   * on (see `StoreStreaming`), or the feed has begun anew.
    * @returns how to end it
    */
   watch?(key: string, onChange: () => void): () => void;
@@ -130,6 +191,8 @@ export interface CacheStore {
   invalidate(invalidation: StoreInvalidation): Promise<void>;
   /** Where computations are shared with others, too. Such a store may refuse values whose fence is not of `acquire`. */
   readonly leasing?: StoreLeasing;
+  /** Where streams under way are shared with others, too. Only beside `leasing`. */
+  readonly streaming?: StoreStreaming;
   /** Where others share the store and it can tell what they do. */
   openFeed?(namespace: string): StoreFeed;
 }

@@ -8,6 +8,7 @@ import type { ResolvedCacheOptions } from './options.js';
 import { type Place, placeOf } from './place.js';
 import type { Reports } from './reports.js';
 import type { Fence, Invalidation } from './store.js';
+import type { StreamCalls } from './store-guard/stream-calls.js';
 import { type Stored, StoreTier } from './store-tier.js';
 
 /** When something began: the sequence of invalidations then, and what the store knew of them. */
@@ -95,6 +96,11 @@ export class Tiers {
   /** Whether the store can say who computes what. */
   get hasLeases(): boolean {
     return this.#options.store?.leasing !== undefined;
+  }
+
+  /** Streams under way that others follow, or produce; undefined where nobody else sees them. */
+  get streams(): StreamCalls | undefined {
+    return this.#store?.streams;
   }
 
   /** The present of invalidations: what begins now is ruled by those that come. */

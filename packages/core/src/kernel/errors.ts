@@ -15,7 +15,8 @@ export const errorCodes = {
   WP_MODEL_REQUEST: 'A model server refused the request or could not be reached.',
   WP_MODEL_RESPONSE: 'A model server answered with something that is not of its protocol.',
   WP_STREAM_INCOMPLETE: 'A stream ended before it was complete.',
-  WP_MODULE_MISSING: 'A decorated method ran in a process that has no WarmpathModule.',
+  WP_STREAM_LOST: 'A stream that another process produces broke off on its way to this one.',
+  WP_MODULE_MISSING: 'A module that the call needs is not there: the WarmpathModule, or a package.',
 } as const;
 
 export type WarmpathErrorCode = keyof typeof errorCodes;

@@ -20,6 +20,7 @@ const told: Partial<Record<WarmpathErrorCode, { readonly status: number; readonl
   WP_MODEL_REQUEST: { status: 502, detail: 'The model failed. Try again later.' },
   WP_MODEL_RESPONSE: { status: 502, detail: 'The model gave an answer that cannot be used. Try again later.' },
   WP_STREAM_INCOMPLETE: { status: 502, detail: 'The answer broke off before its end. Try again.' },
+  WP_STREAM_LOST: { status: 502, detail: 'The answer broke off before its end. Try again.' },
   WP_CLOSED: { status: 503, detail: 'The server is shutting down. Try again later.' },
   WP_NO_BACKEND: { status: 503, detail: 'No model can take this request at the moment. Try again later.' },
   WP_OVERLOADED: { status: 503, detail: 'The server has too much to do. Try again later.' },

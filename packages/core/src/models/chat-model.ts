@@ -66,6 +66,8 @@ export interface ChatAnswer {
 export interface ChatModel {
   /** Such as `'extractive'` or `'ollama:llama3.2'`. */
   readonly name: string;
+  /** Another one once it answers the same request otherwise: what is kept of its answers is of this version alone. */
+  readonly version?: string;
   /**
    * The answer piece by piece; a complete one ends with exactly one `finish` chunk, one without is not to be trusted.
    * Nothing is sent before the first chunk is asked for, and leaving the loop early ends the call upstream.

@@ -10,7 +10,7 @@ import type {
   Usage,
 } from './chat-model.js';
 import { linesOf } from './lines.js';
-import { CitationFinder, imageMessage, promptOf } from './prompt.js';
+import { CitationFinder, imageMessage, promptOf, promptVersion } from './prompt.js';
 import { endpoint, leavable, postForJson, postForText, type TextStream } from './server-call.js';
 import {
   asCount,
@@ -78,6 +78,7 @@ export function ollama(options: OllamaOptions): ChatModel {
   });
   return {
     name,
+    version: promptVersion,
     stream: (request, call) =>
       leavable(
         () => postForText(server, url, bodyOf(request, true), call),

@@ -3,7 +3,7 @@ import { checkOptions, type Rule, type Rules, rule, WarmpathError } from '../ker
 import type { ChatAnswer, ChatChunk, ChatModel, ChatRequest, FetchLike, FinishReason, Usage } from './chat-model.js';
 import { longestLine } from './lines.js';
 import { baseUrlRule, citationsIn, usageOf } from './ollama.js';
-import { CitationFinder, imageMessage, promptOf } from './prompt.js';
+import { CitationFinder, imageMessage, promptOf, promptVersion } from './prompt.js';
 import { endpoint, leavable, postForJson, postForText, type TextStream } from './server-call.js';
 import {
   asObject,
@@ -68,6 +68,7 @@ export function openai(options: OpenAiOptions): ChatModel {
   });
   return {
     name,
+    version: promptVersion,
     stream: (request, call) =>
       leavable(
         () => postForText(server, url, bodyOf(request, true), call),

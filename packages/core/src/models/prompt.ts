@@ -1,6 +1,9 @@
 import { WarmpathError } from '../kernel/index.js';
 import type { ChatChunk, ChatMessage, ChatRequest, Passage } from './chat-model.js';
 
+/** Raised with every change of what models are told, or of what is read out of their answers. A test holds it to that. */
+export const promptVersion = '1';
+
 /** The messages of a request with its passages in front, numbered from 1, for models that read prompts. */
 export function promptOf({ messages, passages = [] }: ChatRequest): readonly ChatMessage[] {
   if (passages.length === 0) return messages;

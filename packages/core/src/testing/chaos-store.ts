@@ -1,7 +1,7 @@
 import type { CacheStore, StoreInvalidation } from '../cache/index.js';
 import type { Clock } from '../kernel/index.js';
 
-export type StoreOperation = 'getMany' | 'acquire' | 'setMany' | 'invalidate';
+export type StoreOperation = 'getMany' | 'acquire' | 'setMany' | 'invalidate' | 'append' | 'follow';
 
 /**
  * What a call to the store meets. `reject`: it fails. `throw`: it throws before it gives a promise. `hang`: it never
@@ -31,7 +31,7 @@ export interface ChaosStore extends CacheStore {
 
 type NextTrouble = (operation: StoreOperation) => Trouble | undefined;
 
-const operations = ['getMany', 'acquire', 'setMany', 'invalidate'] as const;
+const operations = ['getMany', 'acquire', 'setMany', 'invalidate', 'append', 'follow'] as const;
 
 /** Puts trouble in front of a real store, to prove what its users do then. */
 export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): ChaosStore {
@@ -41,7 +41,7 @@ export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): Chao
   function meet<T>(operation: StoreOperation, names: readonly string[], call: () => Promise<T>): Promise<T> {
     calls.push([operation, ...names].join(' '));
     const trouble = troubles.get(operation)?.(operation);
-    const isWrite = operation !== 'getMany';
+    const isWrite = operation !== 'getMany' && operation !== 'follow';
     if (trouble === undefined || (trouble === 'full' && !isWrite)) return call();
     if (trouble === 'throw') throw new Error(`${store.name} threw (${operation})`);
     if (trouble === 'reject') return Promise.reject(new Error(`${store.name} failed (${operation})`));
@@ -55,7 +55,7 @@ export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): Chao
     return later.then(() => answer);
   }
 
-  const { leasing, openFeed } = store;
+  const { leasing, streaming, openFeed } = store;
   return {
     name: store.name,
     getMany: (read) => meet('getMany', read.keys, () => store.getMany(read)),
@@ -72,6 +72,15 @@ export function chaosStore(store: CacheStore, { clock }: { clock: Clock }): Chao
             acquire: (request) => meet('acquire', request.keys, () => leasing.acquire(request)),
             renew: (hold) => meet('acquire', ['renew', ...hold.keys], () => leasing.renew(hold)),
             release: (hold) => meet('acquire', ['release', ...hold.keys], () => leasing.release(hold)),
+          },
+        }
+      : {}),
+    ...(streaming
+      ? {
+          streaming: {
+            holder: (of) => meet('follow', ['holder', of.key], () => streaming.holder(of)),
+            read: (read) => meet('follow', ['read', read.key], () => streaming.read(read)),
+            append: (append) => meet('append', [append.key], () => streaming.append(append)),
           },
         }
       : {}),

@@ -1,9 +1,19 @@
-import type { CacheStore, Invalidation, StoredEntry, StoreFeed, StoreLeases, StoreLeasing } from '../cache/index.js';
+import type {
+  CacheStore,
+  Invalidation,
+  StoredEntry,
+  StoreFeed,
+  StoreLeases,
+  StoreLeasing,
+  StoreStreaming,
+} from '../cache/index.js';
 import { type Clock, systemClock } from '../kernel/index.js';
+import { memoryStreams } from './memory-streams.js';
 
 /** A store in this process's memory. */
 export interface MemoryStore extends CacheStore {
   readonly leasing: StoreLeasing;
+  readonly streaming: StoreStreaming;
   /** A second store over the same data, as another process would have. */
   peer(name?: string): MemoryStore;
 }
@@ -11,7 +21,7 @@ export interface MemoryStore extends CacheStore {
 export interface MemoryStoreOptions {
   /** Default `'memory'`. */
   readonly name?: string;
-  /** For leases alone. Default: the system's. */
+  /** For leases and streams alone. Default: the system's. */
   readonly clock?: Clock;
 }
 
@@ -34,6 +44,7 @@ interface Watch {
 }
 
 interface Shelf {
+  readonly streams: ReturnType<typeof memoryStreams>;
   readonly clock: Clock;
   readonly entries: Map<string, { readonly entry: StoredEntry; readonly write: number }>;
   readonly leases: Map<string, Lease>;
@@ -64,7 +75,8 @@ const leaseTtlMs = 5_000;
  * was invalidated and looks at all of its entries to find those with a tag, so it is for little data.
  */
 export function memoryStore({ name = 'memory', clock = systemClock }: MemoryStoreOptions = {}): MemoryStore {
-  return over({ clock, entries: new Map(), leases: new Map(), watches: new Set(), told: [], writes: 0 }, name);
+  const streams = memoryStreams(clock, leaseTtlMs);
+  return over({ clock, streams, entries: new Map(), leases: new Map(), watches: new Set(), told: [], writes: 0 }, name);
 }
 
 function over(shelf: Shelf, name: string): MemoryStore {
@@ -92,6 +104,7 @@ function over(shelf: Shelf, name: string): MemoryStore {
       invalidate(shelf, namespace, invalidation);
     },
     leasing: leasingOf(shelf),
+    streaming: streamingOf(shelf),
     openFeed: (namespace) => feedOf(shelf, store, namespace),
     peer: (peerName = name) => over(shelf, peerName),
   };
@@ -130,10 +143,32 @@ function leasingOf(shelf: Shelf): StoreLeasing {
       for (const place of keys.map((key) => placeOf(namespace, key))) {
         if (leases.get(place)?.token !== token) continue;
         leases.delete(place);
-        for (const watch of shelf.watches) if (watch.place === place) watch.onChange();
+        wake(shelf, place);
       }
     },
   };
+}
+
+function streamingOf(shelf: Shelf): StoreStreaming {
+  const { clock, leases, streams } = shelf;
+  const placeIn = ({ namespace, key }: { readonly namespace: string; readonly key: string }): string =>
+    placeOf(namespace, key);
+  return {
+    async holder(of) {
+      const lease = leases.get(placeIn(of));
+      return lease && clock.now() < lease.until ? lease.token : undefined;
+    },
+    async append(append) {
+      return streams.append(append, () => wake(shelf, placeIn(append)));
+    },
+    async read(read) {
+      return streams.read(read, () => wake(shelf, placeIn(read)));
+    },
+  };
+}
+
+function wake({ watches }: Shelf, place: string): void {
+  for (const watch of [...watches]) if (watch.place === place) watch.onChange();
 }
 
 function feedOf({ told, watches }: Shelf, reader: MemoryStore, namespace: string): StoreFeed {

@@ -5,6 +5,7 @@ import { fencePromises } from './contract-fences.js';
 import { invalidationPromises } from './contract-invalidations.js';
 import { leasePromises, pairLeasePromises } from './contract-leases.js';
 import { pairPromises } from './contract-pairs.js';
+import { pairStreamPromises, streamPromises } from './contract-streams.js';
 import { type Damage, type DeclarePairPromise, type DeclarePromise, StoreProbe } from './store-probe.js';
 
 /** One promise of the contract; `run` rejects with an AssertionError when the store breaks it. */
@@ -52,6 +53,7 @@ export function storeContract(
   invalidationPromises(promise);
   fencePromises(promise, fencesKeys);
   leasePromises(promise);
+  streamPromises(promise);
   if (makePair) {
     const probes = async (): Promise<readonly [StoreProbe, StoreProbe]> => {
       const [first, second] = await makePair();
@@ -62,6 +64,7 @@ export function storeContract(
     };
     pairPromises(promiseOfPair, { fencesKeys, newsWithinMs });
     pairLeasePromises(promiseOfPair, newsWithinMs);
+    pairStreamPromises(promiseOfPair, newsWithinMs);
   }
   return cases;
 }

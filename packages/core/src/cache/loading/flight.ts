@@ -48,7 +48,7 @@ export class Flight {
   isAbandoned = false;
   #isOver = false;
   #waiting = 0;
-  #landing = newLanding();
+  #landing = Promise.withResolvers<Landed>();
   readonly #owner: FlightOwner;
 
   constructor(place: Place, state: Pick<Flight, 'began' | 'tags' | 'previous' | 'isBackground'>, owner: FlightOwner) {
@@ -103,7 +103,7 @@ export class Flight {
   relieve(landed: Landed): void {
     this.isBackground = true;
     this.#landing.resolve(landed);
-    this.#landing = newLanding();
+    this.#landing = Promise.withResolvers();
   }
 
   land(landed: Landed): void {
@@ -115,6 +115,7 @@ export class Flight {
   fail(error: unknown): void {
     if (this.#isOver) return;
     this.#end();
+    this.#landing.promise.catch(() => {}); // it reaches each caller through join(); there may be none
     this.#landing.reject(error);
   }
 
@@ -122,10 +123,4 @@ export class Flight {
     this.#isOver = true;
     this.#owner.onOver(this);
   }
-}
-
-function newLanding(): PromiseWithResolvers<Landed> {
-  const landing = Promise.withResolvers<Landed>();
-  landing.promise.catch(() => {}); // a failure reaches each caller through join(); there may be none
-  return landing;
 }

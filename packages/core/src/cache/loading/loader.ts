@@ -11,21 +11,10 @@ import { Landing } from './landing.js';
 import { Leases, type Turn, type Wait, type Watch } from './leases.js';
 import { checkedValues, type Order, onlyAt } from './order.js';
 import { StandIns } from './stand-ins.js';
+import { placesOf, type Seat, Trip, underWay } from './trip.js';
 
 /** What came of one place of an order, and whether it is the outcome of somebody else's flight. */
 export type Arrival = Landed & { readonly isShared: boolean };
-
-interface Seat {
-  readonly flight: Flight;
-  /** In the order's places. */
-  readonly position: number;
-}
-
-/** Some flights that began together: one read of the store and one computation serve them all. */
-interface Trip extends Order {
-  readonly seats: readonly Seat[];
-  readonly controller: AbortController;
-}
 
 /** Gets what memory does not have: from the store, or from one computation for all who ask at the same time. */
 export class Loader {
@@ -52,15 +41,21 @@ export class Loader {
   async load(order: Order, signal: AbortSignal | undefined): Promise<Arrival[]> {
     const joined = order.places.map((place) => this.#joinable(place));
     const positions = [...order.places.keys()].filter((position) => !joined[position]);
-    const seats = this.#launch(order, positions, false);
-    const own = new Map(seats.map(({ position, flight }) => [position, flight]));
-    return Promise.all(
-      order.places.map((_, position) => {
-        const flight = joined[position] ?? own.get(position);
-        if (!flight) throw new Error('Every place has a flight');
-        return this.#arrive(order, position, flight, joined[position] !== undefined, signal);
-      }),
-    );
+    const own = new Map(this.#launch(order, positions, false).map(({ position, flight }) => [position, flight]));
+    const arrive = (position: number): Promise<Arrival> => {
+      const flight = joined[position] ?? own.get(position);
+      if (!flight) throw new Error('Every place has a flight');
+      return this.#arrive(order, position, flight, joined[position] !== undefined, signal);
+    };
+    return Promise.all(order.places.map((_, position) => arrive(position)));
+  }
+
+  /** `load` for an order of one place, at less cost. */
+  loadOne(order: Order, place: Place, signal: AbortSignal | undefined): Promise<Arrival> {
+    const joined = this.#joinable(place);
+    const flight = joined ?? this.#launch(order, [0], false)[0]?.flight;
+    if (!flight) throw new Error('Every place has a flight');
+    return this.#arrive(order, 0, flight, joined !== undefined, signal);
   }
 
   /** Computes anew in the background what is there already, unless that is under way or not allowed now. */
@@ -122,23 +117,20 @@ export class Loader {
     const isRight =
       joinedAt === flight.began || this.#tiers.isUntouched(flight.place, landed.entry.tags ?? [], flight.began);
     if (isRight) return { ...landed, isShared: isShared && landed.stale === false };
-    const [again] = await this.load(onlyAt(order, position, flight.place), signal);
-    if (!again) throw new Error('One place has one arrival');
-    return again;
+    return this.loadOne(onlyAt(order, position, flight.place), flight.place, signal);
   }
 
   #launch(order: Order, positions: readonly number[], isBackground: boolean): Seat[] {
     if (positions.length === 0) return [];
-    const controller = new AbortController();
-    const seats: Seat[] = [];
-    const trip = { ...order, seats, controller };
+    const trip = new Trip(order);
+    const { seats } = trip;
     const owner: FlightOwner = {
       onOver: (flight) => this.#unlink(flight),
       onAbandoned: (flight, reason) => {
         this.#unlink(flight);
         if (!seats.every((seat) => seat.flight.isAbandoned || seat.flight.isOver)) return;
         this.#trips.delete(trip); // it may never end: nobody says that a computation obeys its signal
-        controller.abort(reason);
+        trip.abort(reason);
       },
     };
     for (const position of positions) {
@@ -160,15 +152,14 @@ export class Loader {
   /** Never rejects: how it went reaches the callers through their flights. */
   async #travel(trip: Trip, all: readonly Seat[], wait: Wait): Promise<void> {
     const { clock } = this.#options;
-    const { signal } = trip.controller;
     let seats = all;
     const began = clock.now();
     try {
-      signal.throwIfAborted(); // everybody left while somebody else was waited for
+      trip.throwIfAborted(); // everybody left while somebody else was waited for
       const beginning = await this.#askStore(trip, seats);
       seats = underWay(seats);
       if (seats.length === 0) return;
-      signal.throwIfAborted(); // or while the store was asked
+      trip.throwIfAborted(); // or while the store was asked
       if (this.#tiers.hasLeases) await this.#takeTurns(trip, seats, beginning, wait, began);
       else await this.#compute(trip, seats, beginning);
     } catch (error) {
@@ -205,7 +196,7 @@ export class Loader {
     for (const [index, seat] of seats.entries()) {
       const { flight } = seat;
       const outcome = turn.outcomes[index];
-      if (outcome === 'granted') flight.hold = this.#leases.hold(flight.place, turn, trip.controller.signal);
+      if (outcome === 'granted') flight.hold = this.#leases.hold(flight.place, turn, trip.signal);
       if (flight.isVoid) flight.hold?.release();
       else if (typeof outcome === 'object') this.#takeStored(flight, outcome, 'store');
       if (flight.isOver) continue;
@@ -219,7 +210,7 @@ export class Loader {
   async #waitFor(trip: Trip, seats: readonly Seat[], watch: Watch, wait: Wait): Promise<void> {
     const softTimer = wait.looks === 0 ? this.#standInLate(seats.map(({ flight }) => flight)) : undefined;
     try {
-      const waited = await this.#leases.wait(watch, wait, trip.controller.signal);
+      const waited = await this.#leases.wait(watch, wait, trip.signal);
       await this.#travel(trip, this.#anew(underWay(seats)), waited);
     } finally {
       softTimer?.cancel();
@@ -249,7 +240,7 @@ export class Loader {
     });
   }
 
-  async #askStore({ tags }: Trip, seats: readonly Seat[]): Promise<Beginning> {
+  async #askStore({ order: { tags } }: Trip, seats: readonly Seat[]): Promise<Beginning> {
     if (!this.#tiers.hasStore) return { sequence: this.#tiers.sequence, fence: undefined };
     const found: Found = await this.#tiers.read(placesOf(seats), tags);
     for (const [index, { flight }] of seats.entries()) {
@@ -286,7 +277,7 @@ export class Loader {
     const flights = seats.map(({ flight }) => flight);
     const began = clock.now();
     const tenant = seats[0]?.flight.place.tenant;
-    const { signal } = trip.controller;
+    const { order, signal } = trip;
     // Without a deadline of its own nothing but its callers ends it.
     const own =
       hardTimeoutMs === undefined
@@ -298,10 +289,10 @@ export class Loader {
     try {
       for (const flight of flights) if (!flight.isBackground) this.#reports.miss(flight.place);
       const positions = seats.map(({ position }) => position);
-      const computing = runShared(own?.signal ?? signal, tenant, async () => trip.compute(positions, decided));
+      const computing = runShared(own?.signal ?? signal, tenant, async () => order.compute(positions, decided));
       const result = await (own ? untilAborted(computing, own.signal) : computing);
       const values = checkedValues(name, flights.length, result);
-      written = this.#landing.land({ order: trip, flights, values, decided, beginning, tookMs: clock.now() - began });
+      written = this.#landing.land({ order, flights, values, decided, beginning, tookMs: clock.now() - began });
     } catch (error) {
       for (const flight of flights) this.#landing.crash(flight, error, clock.now() - began);
     } finally {
@@ -352,12 +343,4 @@ export class Loader {
     const text = placeText(flight.place.tenant, flight.place.text);
     if (this.#flights.get(text) === flight) this.#flights.delete(text);
   }
-}
-
-function underWay(seats: readonly Seat[]): Seat[] {
-  return seats.filter(({ flight }) => !flight.isOver);
-}
-
-function placesOf(seats: readonly Seat[]): Place[] {
-  return seats.map(({ flight }) => flight.place);
 }

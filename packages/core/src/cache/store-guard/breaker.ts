@@ -42,6 +42,11 @@ export class Breaker {
     return true;
   }
 
+  /** There is reason to think that it answers again: the next call is a probe. */
+  endPause(): void {
+    this.#openUntil = Number.NEGATIVE_INFINITY;
+  }
+
   record(isGood: boolean, now: number): void {
     if (this.#state === 'open') return; // begun before it opened
     this.#window = ((this.#window << 1) | (isGood ? 0 : 1)) & (2 ** windowCalls - 1);

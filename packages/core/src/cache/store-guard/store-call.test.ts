@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chaosStore, createFakeClock, memoryStore, type Trouble } from '../../testing/index.js';
 import type { CacheEvent } from '../events.js';
-import { StoreCall, type StoreOperation, type StoreOutcome } from './store-call.js';
+import { StoreCall, type StoreOutcome } from './store-call.js';
 
 function setUp(storeTimeoutMs = 50) {
   const clock = createFakeClock();
@@ -27,7 +27,7 @@ function setUp(storeTimeoutMs = 50) {
         return true;
       }),
   };
-  const attempt = (operation: StoreOperation): Promise<StoreOutcome<unknown>> => make[operation]();
+  const attempt = (operation: (typeof operations)[number]): Promise<StoreOutcome<unknown>> => make[operation]();
   return { clock, store, log, call, attempt };
 }
 

@@ -8,7 +8,7 @@ const mostCalls = 1_000;
 /** A call that has not come back by then counts as lost. */
 const lostAfterMs = 30_000;
 
-export type StoreOperation = 'getMany' | 'acquire' | 'setMany' | 'invalidate';
+export type StoreOperation = 'getMany' | 'acquire' | 'setMany' | 'invalidate' | 'append' | 'follow';
 
 export interface StoreCallOptions {
   readonly name: string;
@@ -28,7 +28,14 @@ export interface StoreOutcome<T> {
 const nothing = { value: undefined, late: undefined };
 
 /** Whose breaker says its state. That of invalidations need not: each says whether it is deferred. */
-const accessOf = { getMany: 'reading', acquire: undefined, setMany: 'writing', invalidate: undefined } as const;
+const accessOf = {
+  getMany: 'reading',
+  acquire: undefined,
+  setMany: 'writing',
+  invalidate: undefined,
+  append: undefined,
+  follow: undefined,
+} as const;
 
 /**
  * One call to the store at a time limit, and none while there is no point: every call has a deadline, a store that fails
@@ -43,11 +50,16 @@ export class StoreCall {
     acquire: new Breaker(),
     setMany: new Breaker(),
     invalidate: new Breaker(),
+    append: new Breaker(),
+    follow: new Breaker(),
   };
+  readonly #onBack: () => void;
   #underWay = 0;
 
-  constructor(options: StoreCallOptions) {
+  /** @param onBack called when reads go on after a pause */
+  constructor(options: StoreCallOptions, onBack: () => void = () => {}) {
     this.#options = options;
+    this.#onBack = onBack;
   }
 
   /** Whether reads have failed a moment ago, and none is made now. */
@@ -87,7 +99,7 @@ export class StoreCall {
         controller.abort(error);
         end(error, { value: undefined, late: isBack });
       },
-      { background: operation === 'setMany' }, // nobody waits for a write
+      { background: operation === 'setMany' || operation === 'append' }, // nobody waits for a write
     );
     const { returned, isBack } = this.#begin(() => call(store, controller.signal));
     returned.then(
@@ -133,6 +145,9 @@ export class StoreCall {
     const before = breaker.state;
     breaker.record(isGood, this.#options.clock.now());
     this.#reportState(operation, before);
+    if (operation !== 'getMany' || before !== 'half-open' || breaker.state !== 'closed') return;
+    for (const each of Object.values(this.#breakers)) each.endPause();
+    this.#onBack();
   }
 
   /** Of many refusals at once each would cost a stack trace: there is no error where nobody listens. */

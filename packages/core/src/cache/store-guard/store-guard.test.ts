@@ -404,6 +404,25 @@ describe('an invalidation', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('that is deferred is told as soon as reads show that the store is back', async () => {
+    const { guard, store, clock, calls, get } = setUp();
+    store.trouble('reject');
+    for (let time = 0; time < 10; time++) expect(await guard.invalidate(deletion(`key ${time}`))).toBe(true);
+    for (let time = 0; time < 40; time++) {
+      await get('key');
+      await clock.advance(1_700);
+    }
+    store.trouble(undefined);
+    for (let time = 0; time < 31 && !guard.isAway; time++) await clock.advance(1_000);
+    const before = calls('invalidate').length;
+    while (guard.isAway) await clock.advance(100);
+    await get('key');
+    await clock.settle();
+    await clock.advance(1);
+    expect(calls('invalidate').length).toBe(before + 1);
+    expect(await guard.invalidate(deletion('other'))).toBe(false);
+  });
+
   it.each([
     ['a deletion', deletion('key'), undefined],
     ['an expiry', expiry('key'), 'old'],

@@ -2,7 +2,9 @@ import type { Timer } from '../../kernel/index.js';
 import { Invalidations } from '../invalidations.js';
 import type { CacheStore, Fence, Invalidation, StoreAnswer, StoredEntry, StoreFeed, StoreLeases } from '../store.js';
 import { PendingWrites, type Turn } from './pending-writes.js';
+import { ReadBatch } from './read-batch.js';
 import { StoreCall, type StoreCallOptions } from './store-call.js';
+import { StreamCalls } from './stream-calls.js';
 import { type Ticket, Unsettled } from './unsettled.js';
 
 const firstRetryMs = 1_000;
@@ -26,6 +28,8 @@ export interface GuardedLeases extends Omit<StoreLeases, 'outcomes'> {
  * deferred: it is repeated until it is, and until then nothing that it covers is taken from the store.
  */
 export class StoreGuard {
+  /** The streams that are shared through it; undefined where the store has no part in them. */
+  readonly streams: StreamCalls | undefined;
   readonly #options: StoreCallOptions;
   readonly #call: StoreCall;
   readonly #feed: StoreFeed | undefined;
@@ -33,15 +37,20 @@ export class StoreGuard {
   /** What the store has forgotten or replaced: that rules the answers, too, that it gave before and that come after. */
   readonly #confirmed = new Invalidations();
   readonly #pending = new PendingWrites();
+  readonly #reads = new ReadBatch((keys, tags) => this.#ask(keys, tags));
   #retry: Timer | undefined;
   #retryMs = firstRetryMs;
+  #isSettling = false;
   #isFeedBroken = false;
   #isClosed = false;
 
   constructor(options: StoreCallOptions) {
     this.#options = options;
-    this.#call = new StoreCall(options);
+    this.#call = new StoreCall(options, () => this.#retryNow());
     this.#feed = options.store.openFeed?.(options.name);
+    const { leasing, streaming } = options.store;
+    const isRight = (key: string, tags: readonly string[]): boolean => !this.#unsettled.covers(key, { tags });
+    this.streams = leasing && streaming && new StreamCalls(options.name, this.#call, isRight);
   }
 
   /** Whether others tell what they invalidate. */
@@ -63,21 +72,18 @@ export class StoreGuard {
   async read(keys: readonly string[], tags: readonly string[]): Promise<StoreAnswer | undefined> {
     if (this.#unsettled.coversAll) return undefined;
     const since = this.#confirmed.sequence;
-    const { value } = await this.#call.attempt('getMany', async (store, signal) => {
-      const answer = await store.getMany({ namespace: this.#options.name, keys, tags, signal });
-      if (Array.isArray(answer?.entries)) return answer;
-      throw new TypeError(`Store '${store.name}' answered without a list of entries.`);
-    });
-    if (!value) return undefined;
+    const read = await this.#reads.read(keys, tags);
+    if (!read) return undefined;
+    const { answer, from } = read;
     const wall = this.#options.clock.wall();
     return {
       entries: keys.map((key, index) => {
-        const entry = value.entries[index] ?? undefined;
+        const entry = answer.entries[from + index] ?? undefined;
         if (entry === undefined || entry === 'unreadable') return entry;
         if (!isWhole(entry)) return 'unreadable';
         return entry.keptUntil > wall && this.#isRight(key, entry, since) ? entry : undefined;
       }),
-      fence: value.fence,
+      fence: answer.fence,
     };
   }
 
@@ -168,6 +174,15 @@ export class StoreGuard {
     this.#feed?.close();
   }
 
+  async #ask(keys: readonly string[], tags: readonly string[]): Promise<StoreAnswer | undefined> {
+    const { value } = await this.#call.attempt('getMany', async (store, signal) => {
+      const answer = await store.getMany({ namespace: this.#options.name, keys, tags, signal });
+      if (Array.isArray(answer?.entries)) return answer;
+      throw new TypeError(`Store '${store.name}' answered without a list of entries.`);
+    });
+    return value;
+  }
+
   /** Whether nothing that rules it is on its way to the store, or was when it was read. */
   #isRight(key: string, entry: StoredEntry, since: number): boolean {
     if (this.#pending.isLate(key) || this.#pending.isReplaced(key) || this.#unsettled.covers(key, entry)) return false;
@@ -245,12 +260,25 @@ export class StoreGuard {
     this.#retry ??= this.#options.clock.schedule(this.#retryMs, () => void this.#settleAll(), { background: true });
   }
 
+  /** The store is back: what it has not confirmed need not wait for its turn. */
+  #retryNow(): void {
+    if (!this.#retry || this.#isSettling) return;
+    this.#retry.cancel();
+    this.#retry = undefined;
+    this.#retryMs = 0;
+    this.#retryLater();
+  }
+
   async #settleAll(): Promise<void> {
+    this.#isSettling = true;
     for (const ticket of this.#unsettled.gather()) {
       if (this.#isClosed || !(await this.#tell(ticket))) break;
     }
+    this.#isSettling = false;
     this.#retry = undefined;
-    this.#retryMs = this.#unsettled.isEmpty ? firstRetryMs : Math.min(this.#retryMs * 2, longestRetryMs);
+    this.#retryMs = this.#unsettled.isEmpty
+      ? firstRetryMs
+      : Math.min(this.#retryMs * 2 || firstRetryMs, longestRetryMs);
     if (!this.#unsettled.isEmpty) this.#retryLater();
   }
 

@@ -38,7 +38,7 @@ export class Unsettled {
     return this.#clear !== undefined || this.#keys.get(key)?.invalidation.type === 'delete';
   }
 
-  covers(key: string, entry: StoredEntry): boolean {
+  covers(key: string, entry: Pick<StoredEntry, 'tags'>): boolean {
     return this.coversKey(key) || (this.#tags.size > 0 && entry.tags.some((tag) => this.#tags.has(tag)));
   }
 

@@ -41,6 +41,7 @@ export class StreamReader<C> implements TimedReader<C> {
   /** Of the next chunk that it gets. */
   position = 0;
   #atMs = 0;
+  #bytes = 0;
   readonly #stream: FollowedStream;
   readonly #signal: AbortSignal | undefined;
   readonly #onGone: (() => void) | undefined;
@@ -67,6 +68,11 @@ export class StreamReader<C> implements TimedReader<C> {
   /** Milliseconds from the first pull of the source to the chunk given last. */
   get atMs(): number {
     return this.#atMs;
+  }
+
+  /** What the chunk given last takes in memory, as estimated. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   next(): Promise<IteratorResult<C, undefined>> {
@@ -129,6 +135,7 @@ export class StreamReader<C> implements TimedReader<C> {
     if (chunk) {
       this.position++;
       this.#atMs = chunk.atMs;
+      this.#bytes = chunk.bytes;
       return { done: false, value: handedOut(chunk) as C };
     }
     const { outcome } = this.#stream;

@@ -1,6 +1,7 @@
 import { currentContext, type LinkedAbort, remainingMs, untilAborted } from '../../kernel/index.js';
 import type { CachedStream, ReadCall } from '../contract.js';
 import type { Entry } from '../entry.js';
+import { Leases } from '../loading/leases.js';
 import type { ResolvedCacheOptions } from '../options.js';
 import { type Place, placeText } from '../place.js';
 import type { Reports } from '../reports.js';
@@ -18,12 +19,14 @@ export class Streams {
   readonly #reports: Reports;
   /** Those that newcomers may join. */
   readonly #runs = new Map<string, StreamRun>();
+  readonly #leases: Leases;
   #isClosed = false;
 
   constructor(options: ResolvedCacheOptions, tiers: Tiers, reports: Reports) {
     this.#options = options;
     this.#tiers = tiers;
     this.#reports = reports;
+    this.#leases = new Leases(options, tiers);
   }
 
   /** The whole of one that memory holds. */
@@ -50,10 +53,11 @@ export class Streams {
       this.#reports.audit('read', place, 'shared');
       return { level: 'shared', ageMs: 0, chunks };
     }
-    const stored = await untilAborted(run.stored, caller?.signal);
-    const level = stored?.level ?? 'computed';
-    const ageMs = stored ? this.#ageOf(stored.entry) : 0;
-    if (stored) this.#reports.hit(place, stored.level, ageMs, stored.entry.computeMs, false);
+    const first = await untilAborted(run.first, caller?.signal);
+    const found = first.as === 'found' ? first.found : undefined;
+    const level = found?.level ?? (first.as === 'held' ? 'shared' : 'computed');
+    const ageMs = found ? this.#ageOf(found.entry) : 0;
+    if (level !== 'computed') this.#reports.hit(place, level, ageMs, found?.entry.computeMs ?? 0, false);
     this.#reports.audit('read', place, level);
     return { level, ageMs, chunks };
   }
@@ -70,8 +74,7 @@ export class Streams {
   void(place: Place): void {
     const run = this.#runs.get(placeText(place.tenant, place.text));
     if (!run) return;
-    run.voided ??= 'invalidated';
-    this.#unlink(run);
+    run.void('invalidated');
     run.stream.stopFilling(new DOMException('What it would fill was invalidated', 'AbortError'));
   }
 
@@ -96,6 +99,7 @@ export class Streams {
       options: this.#options,
       tiers: this.#tiers,
       reports: this.#reports,
+      leases: this.#leases,
       onUnlink: (ended) => this.#unlink(ended),
     });
     this.#runs.set(placeText(place.tenant, place.text), run);

@@ -9,13 +9,14 @@ export type BusMessage =
       readonly publisher: string;
       readonly invalidation: Invalidation;
     }
-  | { readonly type: 'released'; readonly key: string };
+  /** Its lease has ended, or a stream of it is followed or goes on: whoever watches it may look again. */
+  | { readonly type: 'changed'; readonly key: string };
 
 const invalidated = /^(\d{1,16}) (\S+) (\S+) (delete|expire|tags|clear) (.*)$/s;
 
 /** @returns undefined for what none of ours has said, or one of a version to come */
 export function parseBusMessage(text: string): BusMessage | undefined {
-  if (text.startsWith('r ')) return { type: 'released', key: text.slice(2) };
+  if (text.startsWith('r ') || text.startsWith('s ')) return { type: 'changed', key: text.slice(2) };
   const [, seq, epoch = '', publisher = '', type = '', json = ''] = invalidated.exec(text) ?? [];
   const invalidation = invalidationOf(type, namesIn(json));
   return invalidation && { type: 'invalidated', seq: Number(seq), epoch, publisher, invalidation };

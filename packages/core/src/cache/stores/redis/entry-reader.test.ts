@@ -15,17 +15,21 @@ function recordOf(text: string, tags: readonly string[] = []): Buffer {
   return packRecord('genergen', rulers, packEntry(entry));
 }
 
-function setUp(values: Readonly<Record<string, Buffer>>) {
+function setUp(values: Readonly<Record<string, Buffer>>, isCluster = false) {
   const reads: (readonly string[])[] = [];
-  const trouble: { error?: Error } = {};
+  const trouble: { error?: Error; at?: string } = {};
+  /** What happens once a read is done. */
+  const onRead = { run: (): void => {} };
   const versions: unknown[] = [];
   const there: Record<string, Buffer> = { [keys.versions]: Buffer.from('epoch:9:0:7:run'), ...values };
   const port: RedisPort = {
-    isCluster: false,
+    isCluster,
     async getMany(names) {
       reads.push(names);
-      if (trouble.error) throw trouble.error;
-      return names.map((name) => there[name] ?? null);
+      if (trouble.error && names.includes(trouble.at ?? names[0] ?? '')) throw trouble.error;
+      const found = names.map((name) => there[name] ?? null);
+      onRead.run();
+      return found;
     },
     run: async () => Buffer.from('newer:1:0:0:run'),
     subscribe: () => () => {},
@@ -41,7 +45,7 @@ function setUp(values: Readonly<Record<string, Buffer>>) {
       .then(({ entries }) =>
         entries.map((entry) => (typeof entry === 'object' ? Buffer.from(entry.bytes).toString() : entry)),
       );
-  return { reads, trouble, versions, there, read };
+  return { reads, trouble, versions, there, onRead, read };
 }
 
 describe('reads of one turn of the event loop', () => {
@@ -69,7 +73,7 @@ describe('reads of one turn of the event loop', () => {
       [keys.tag('u')]: Buffer.from('8'),
     });
     expect(await Promise.all([read(['a'], ['t']), read(['b'])])).toEqual([[undefined], [undefined]]);
-    expect(reads.slice(1)).toEqual([[keys.tag('u')]]);
+    expect(reads.slice(1)).toEqual([[keys.versions, keys.tag('u')]]);
   });
 
   it('fail together, and the next ones do not', async () => {
@@ -79,6 +83,19 @@ describe('reads of one turn of the event loop', () => {
     expect(all).toEqual([0, 1].map(() => ({ status: 'rejected', reason: trouble.error })));
     delete trouble.error;
     expect(await read(['a'])).toEqual(['a']);
+  });
+
+  it('share in a cluster only what is on one server, so that one which fails concerns only those whose keys it has', async () => {
+    const values = { [keys.entry('a')]: recordOf('a', ['t']), [keys.tag('t')]: Buffer.from('7') };
+    const { reads, trouble, read } = setUp(values, true);
+    expect(await Promise.all([read(['a', 'none'], ['t']), read(['a'], ['t'])])).toEqual([['a', undefined], ['a']]);
+    expect(reads).toEqual([[keys.versions, keys.tag('t')], [keys.entry('a'), keys.entry('none')], [keys.entry('a')]]);
+    Object.assign(trouble, { error: new Error('down'), at: keys.entry('b') });
+    const [good, bad] = await Promise.allSettled([read(['a'], ['t']), read(['a', 'b'])]);
+    expect([good, bad.status]).toEqual([{ status: 'fulfilled', value: ['a'] }, 'rejected']);
+    trouble.at = keys.versions;
+    const all = await Promise.allSettled([read(['a'], ['t']), read([])]);
+    expect(all.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   });
 
   it('leave out those that nobody waits for any more', async () => {
@@ -98,6 +115,29 @@ describe('reads of one turn of the event loop', () => {
     expect((await read(many))[1_200]).toBe('far');
     expect(reads.map((names) => names.length)).toEqual([500, 500, 301]);
     expect(reads[0]?.[0]).toBe(keys.versions);
+  });
+
+  it.each(['other:9:0:7:run', 'epoch:9:0:7:another', undefined])(
+    'hold no entry against the number of its tag once the versions are %s',
+    async (later) => {
+      const { there, onRead, read } = setUp({
+        [keys.entry('a')]: recordOf('a', ['t']),
+        [keys.tag('t')]: Buffer.from('7'),
+      });
+      expect(await read(['a'])).toEqual(['a']);
+      onRead.run = () => {
+        delete there[keys.versions];
+        if (later !== undefined) there[keys.versions] = Buffer.from(later);
+      };
+      expect(await read(['a'])).toEqual([undefined]);
+    },
+  );
+
+  it('read the versions and all tags at the same time, however many they are', async () => {
+    const { reads, read } = setUp({});
+    const many = Array.from({ length: 600 }, (_, index) => `tag ${index}`);
+    await read(['a', 'b'], many);
+    expect(reads.map((names) => names.length)).toEqual([601, 2]);
   });
 
   it('find nothing where there are no versions, which are begun anew', async () => {

@@ -47,7 +47,10 @@ export class Judgement {
   /** The number of the newest invalidation that is known to rule an entry with these tags. */
   newest(tags: readonly string[]): number {
     let newest = this.versions.clear;
-    for (const tag of tags) newest = Math.max(newest, this.#marks.get(tag) ?? 0);
+    for (const tag of tags) {
+      const mark = this.#marks.get(tag) ?? 0;
+      if (mark > newest) newest = mark;
+    }
     return newest;
   }
 
@@ -56,8 +59,15 @@ export class Judgement {
     return this.#marks.get(tag) ?? this.versions.seq;
   }
 
+  /** Numbers of another epoch, or of a server that has taken the place of another, are nobody's to compare. */
   async #readMarks(tags: readonly string[], signal: AbortSignal): Promise<void> {
-    for (const [tag, mark] of await this.#space.readTags(tags, signal)) this.#marks.set(tag, mark);
+    const marks = await this.#space.readTags(tags, signal);
+    const { epoch, run } = this.versions;
+    const isSame = marks?.versions.epoch === epoch && marks.versions.run === run;
+    for (const tag of tags) {
+      const mark = isSame ? marks.tags.get(tag) : Number.NaN;
+      if (mark !== undefined) this.#marks.set(tag, mark);
+    }
   }
 }
 

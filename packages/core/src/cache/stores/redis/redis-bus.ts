@@ -121,7 +121,7 @@ export class RedisBus {
   #onMessage(text: string): void {
     if (this.isClosed) return;
     const message = parseBusMessage(text);
-    if (message?.type === 'released') this.#wake([message.key]);
+    if (message?.type === 'changed') this.#wake([message.key]);
     else if (message) this.#onInvalidated(message);
     else this.#lose();
   }

@@ -203,6 +203,6 @@ export class RedisConnection {
   }
 }
 
-export function closedError(): WarmpathError {
+function closedError(): WarmpathError {
   return new WarmpathError('WP_CLOSED', 'The Redis store was used after it had been closed.');
 }

@@ -8,10 +8,14 @@ export interface RedisKeys {
   readonly channel: string;
   /** The number of the last invalidation of a tag. */
   tag(tag: string): string;
-  /** The three that belong to one key, all in one slot. */
+  /** Those that belong to one key, all in one slot. */
   entry(key: string): string;
   generation(key: string): string;
   lease(key: string): string;
+  /** The chunks of a stream of which others follow this run. */
+  log(key: string, run: string): string;
+  /** There while they do. */
+  followed(key: string, run: string): string;
 }
 
 /** Of keys and tags that are longer there is a digest in the name. */
@@ -37,6 +41,8 @@ export function redisKeys(prefix: string, namespace: string): RedisKeys {
     entry: (key) => `${single}${nameOf(key)}}:e`,
     generation: (key) => `${single}${nameOf(key)}}:g`,
     lease: (key) => `${single}${nameOf(key)}}:l`,
+    log: (key, run) => `${single}${nameOf(key)}}:s:${nameOf(run)}`,
+    followed: (key, run) => `${single}${nameOf(key)}}:f:${nameOf(run)}`,
   };
 }
 

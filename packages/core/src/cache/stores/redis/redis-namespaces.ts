@@ -6,6 +6,7 @@ import type {
   StoreInvalidation,
   StoreLeasing,
   StoreRead,
+  StoreStreaming,
   StoreWrite,
 } from '../../store.js';
 import { EntryReader } from './entry-reader.js';
@@ -20,6 +21,7 @@ import type { RedisPort } from './redis-port.js';
 import { RedisSpace } from './redis-space.js';
 import type { RedisStore } from './redis-store.js';
 import { restartScript } from './scripts.js';
+import { StreamLog } from './stream-log.js';
 
 export interface RedisStoreSettings {
   readonly name: string;
@@ -39,12 +41,14 @@ interface Namespace {
   readonly writer: EntryWriter;
   readonly invalidator: Invalidator;
   readonly desk: LeaseDesk;
+  readonly streams: StreamLog;
   readonly journal: Journal;
 }
 
 class PortStore implements RedisStore {
   readonly name: string;
   readonly leasing: StoreLeasing;
+  readonly streaming: StoreStreaming;
   readonly #port: RedisPort;
   readonly #settings: RedisStoreSettings;
   readonly #publisher: string;
@@ -69,6 +73,11 @@ class PortStore implements RedisStore {
       acquire: (request) => this.#in(request.namespace).desk.acquire(request),
       renew: (hold) => this.#in(hold.namespace).desk.renew(hold),
       release: (hold) => this.#in(hold.namespace).desk.release(hold),
+    };
+    this.streaming = {
+      holder: (of) => this.#in(of.namespace).streams.holder(of),
+      append: (append) => this.#in(append.namespace).streams.append(append),
+      read: (read) => this.#in(read.namespace).streams.read(read),
     };
   }
 
@@ -116,6 +125,7 @@ class PortStore implements RedisStore {
       writer: new EntryWriter(space, invalidator),
       invalidator,
       desk: new LeaseDesk(space, leaseTtlMs),
+      streams: new StreamLog(space, leaseTtlMs),
       journal,
     };
     this.#namespaces.set(namespace, begun);

@@ -14,7 +14,10 @@ export interface RedisSubscriber {
   onLost(): void;
 }
 
-/** What the store needs of Redis, whichever way it is run. Calls reject at once while there is no connection. */
+/**
+ * What the store needs of Redis, whichever way it is run. Calls reject at once while there is no connection; those that come
+ * before the first attempt has ended wait for it.
+ */
 export interface RedisPort {
   /** Whether keys of different slots lie on different servers. */
   readonly isCluster: boolean;

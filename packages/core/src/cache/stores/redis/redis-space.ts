@@ -15,7 +15,7 @@ export interface RedisSpaceOptions {
 }
 
 /** So many names are read or changed in one step: more would hold up everybody else at the server. */
-export const mostNamesAtOnce = 500;
+const mostNamesAtOnce = 500;
 
 /** How long the number of a tag outlives the entries that carry it. */
 export const markerMs = 3_600_000;
@@ -46,21 +46,28 @@ export class RedisSpace {
     this.#asking = asking;
   }
 
-  /** Reads the versions, and what is under other names as of the same time or later. */
+  /**
+   * Reads the versions, with the first names as of the same time, and what is under the others as of then or later.
+   * @param together how many are the first ones: all of the slot of the versions
+   */
   async read(
     names: readonly string[],
+    together: number,
     signal: AbortSignal,
   ): Promise<{ readonly versions: Versions; readonly values: readonly (Buffer | null)[] }> {
     const tell = this.#asking();
-    const [text = null, ...values] = await this.#getMany([this.keys.versions, ...names], signal);
+    const [text = null, ...values] = await this.#getMany([this.keys.versions, ...names], together + 1, signal);
     const versions = this.#parse(text) ?? (await this.#open(signal));
     tell(versions);
     return { versions, values };
   }
 
-  async readTags(tags: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
-    const names = tags.map((tag) => this.keys.tag(tag));
-    return versionsByTag(tags, names.length === 0 ? [] : await this.#getMany(names, signal));
+  /** What is in the tags, with the versions as of the same time; undefined where there are none. */
+  async readTags(tags: readonly string[], signal: AbortSignal): Promise<Marks | undefined> {
+    const names = [this.keys.versions, ...tags.map((tag) => this.keys.tag(tag))];
+    const [text = null, ...marks] = await this.port.getMany(names, signal);
+    const versions = this.#parse(text);
+    return versions && { versions, tags: versionsByTag(tags, marks) };
   }
 
   /**
@@ -86,10 +93,11 @@ export class RedisSpace {
     return answers.flat();
   }
 
-  #getMany(names: readonly string[], signal: AbortSignal): Promise<readonly (Buffer | null)[]> {
-    if (names.length <= mostNamesAtOnce) return this.port.getMany(names, signal);
-    const pieces = inPieces(names, mostNamesAtOnce).map((piece) => this.port.getMany(piece, signal));
-    return Promise.all(pieces).then((values) => values.flat());
+  #getMany(names: readonly string[], together: number, signal: AbortSignal): Promise<readonly (Buffer | null)[]> {
+    const first = Math.max(together, mostNamesAtOnce);
+    if (names.length <= first) return this.port.getMany(names, signal);
+    const pieces = [names.slice(0, first), ...inPieces(names.slice(first), mostNamesAtOnce)];
+    return Promise.all(pieces.map((piece) => this.port.getMany(piece, signal))).then((values) => values.flat());
   }
 
   async #open(signal: AbortSignal): Promise<Versions> {
@@ -123,7 +131,7 @@ export async function markTags(
 }
 
 /** What a script has answered as V. */
-export function versionsIn(answer: RedisValue | undefined): Versions {
+function versionsIn(answer: RedisValue | undefined): Versions {
   const versions = Buffer.isBuffer(answer) ? parseVersions(answer) : undefined;
   if (!versions) throw new TypeError('A script of the Redis store has answered without versions.');
   return versions;

@@ -187,7 +187,7 @@ async function run(seed: number): Promise<void> {
 }
 
 it('never serves what began before an invalidation that was acknowledged, whatever vanishes, fails or comes late', async () => {
-  await fc.assert(fc.asyncProperty(fc.nat(), run), { numRuns: 150, endOnFailure: true });
-  expect(totals.served).toBeGreaterThan(10_000);
+  await fc.assert(fc.asyncProperty(fc.nat(), run), { numRuns: 100, endOnFailure: true });
+  expect(totals.served).toBeGreaterThan(5_000);
   expect(totals.stored).toBeGreaterThan(2_000);
-});
+}, 60_000);

@@ -11,7 +11,7 @@ import {
   systemClock,
   systemRandom,
 } from '../../../kernel/index.js';
-import type { CacheStore, StoreFeed, StoreLeasing } from '../../store.js';
+import type { CacheStore, StoreFeed, StoreLeasing, StoreStreaming } from '../../store.js';
 import { connectRedis, type RedisConnect } from './redis-client.js';
 import { redisStoreOver } from './redis-namespaces.js';
 
@@ -20,7 +20,7 @@ export interface RedisStoreOptions {
   readonly name?: string;
   /** What all names in Redis begin with. Default `'wp'`. */
   readonly prefix?: string;
-  /** For how long the lease of a process that has died keeps others from computing. Default `'5s'`. */
+  /** For how long the lease of a process that has died keeps others from computing. Default `'2s'`. */
   readonly leaseTtl?: Duration;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -29,6 +29,7 @@ export interface RedisStoreOptions {
 /** A tier that machines share. */
 export interface RedisStore extends CacheStore {
   readonly leasing: StoreLeasing;
+  readonly streaming: StoreStreaming;
   openFeed(namespace: string): StoreFeed;
   /** Lets go of its connections, after waiting a moment for what is under way. Idempotent. Later calls are refused. */
   close(): Promise<void>;
@@ -67,7 +68,7 @@ const optionRules: Rules<RedisStoreOptions> = {
  */
 export function redisStore(connection: RedisConnect, options: RedisStoreOptions = {}): RedisStore {
   checkOptions('redisStore()', options, optionRules);
-  const { name = 'redis', prefix = 'wp', leaseTtl = '5s', clock = systemClock, random = systemRandom } = options;
+  const { name = 'redis', prefix = 'wp', leaseTtl = '2s', clock = systemClock, random = systemRandom } = options;
   const port = connectRedis('redisStore()', connection, { clock, random });
   return redisStoreOver(port, { name, prefix, leaseTtlMs: durationMs(leaseTtl), clock, random });
 }
