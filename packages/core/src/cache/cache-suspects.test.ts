@@ -190,6 +190,9 @@ describe('when nothing can be heard, what memory holds', () => {
     await clock.advance(101);
     expect(cache.peek('key')).toBeUndefined();
     expect(await cache.getOrSet('key', () => 'own')).toBe('own');
+    await clock.advance(9_900);
+    expect(cache.peek('key')).toBe('own');
+    await clock.advance(200);
     expect(cache.peek('key')).toBeUndefined();
     store.trouble(undefined);
     hear();

@@ -53,9 +53,14 @@ export class Coherence {
     return this.#invalidations.sequence;
   }
 
-  /** For too long nobody knows what others have invalidated: what memory holds is not to be served. */
+  /** For too long nobody knows what others have invalidated: of what memory holds only what is recent is to be served. */
   get isSilent(): boolean {
     return this.#isSilent;
+  }
+
+  /** Whether its computation began within the stale window: it cannot lack what was invalidated before. */
+  isRecent(entry: MemoryEntry): boolean {
+    return this.#options.now() - beganAt(entry) <= this.#options.staleWindowMs;
   }
 
   add(names: readonly string[]): void {
@@ -98,7 +103,9 @@ export class Coherence {
   }
 
   /** Whether a suspect may be served when the store cannot be asked: no longer than the stale window after what is certain. */
-  isTrusted({ fence }: MemoryEntry): boolean {
+  isTrusted(entry: MemoryEntry): boolean {
+    if (this.isRecent(entry)) return true;
+    const { fence } = entry;
     const { now, staleWindowMs } = this.#options;
     const gap = fence < this.#trustedFrom ? undefined : this.#gaps.find(({ sequence }) => sequence > fence);
     return gap !== undefined && now() - gap.knownUntil <= staleWindowMs;
@@ -128,4 +135,8 @@ export class Coherence {
     this.#knownUntil = now() - silentMs;
     this.#isSilent = silentMs > staleWindowMs;
   }
+}
+
+function beganAt({ storedAt, computeMs }: MemoryEntry): number {
+  return storedAt - computeMs;
 }

@@ -158,8 +158,8 @@ export interface Cache {
   /**
    * Keeps a value that was had in another way. It takes the place of what is there and of what is being computed for its key,
    * also when it cannot be kept itself, having no copy, no room or no ttl: an old value is not served after a newer one was
-   * set. Why it is not kept is an event; nothing is thrown. Other processes on the same store are not told: what they have in
-   * memory or compute just now stays, so `delete` first where that matters.
+   * set. Why it is not kept is an event; nothing is thrown. Other processes are told where the store can do that, as Redis
+   * can: then what they have in memory and compute just now goes as well. Elsewhere `delete` first where that matters.
    */
   set(key: unknown, value: unknown, call?: WriteCall): Promise<void>;
   /** `set` for many, in one round trip. Of two values for one key the last one counts. */

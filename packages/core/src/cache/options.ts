@@ -81,7 +81,8 @@ export interface CacheOptions extends CodecOptions {
   readonly storeTimeout?: Duration;
   /**
    * For how long memory is trusted while it cannot be known what other processes invalidate, such as when the store is away.
-   * Past it nothing is served from memory until that is known again. Default 5 minutes.
+   * Past it, until that is known again, a value is served from memory for this long after its computation began. What others
+   * invalidate is heard of within about a second while all is well, so that less than two seconds costs hits. Default 5 minutes.
    */
   readonly staleWindow?: Duration;
   /** What the store holds is served only if it fits: a Standard Schema, as Zod, Valibot and ArkType make them. */

@@ -274,7 +274,7 @@ export class Tiers {
 
   /** What is known to be wrong is dropped. What is suspect has to be confirmed by the store, unless it is away. */
   #isServed(entry: MemoryEntry): boolean {
-    if (this.#coherence.isSilent) return false;
+    if (this.#coherence.isSilent && !this.#coherence.isRecent(entry)) return false;
     const verdict = this.#coherence.judge(entry);
     if (verdict === 'wrong') this.#memory.remove(entry);
     if (verdict === 'suspect') return this.#store?.isAway === true && this.#coherence.isTrusted(entry);
@@ -283,9 +283,10 @@ export class Tiers {
 
   /** What is suspect goes on being served when the store cannot be asked. */
   #withoutStore(place: Place): Entry | undefined {
-    const entry = this.#coherence.isSilent ? undefined : this.#held(place);
-    const isSuspect = entry && this.#coherence.judge(entry) === 'suspect';
-    return isSuspect && this.#coherence.isTrusted(entry) ? entry : undefined;
+    const entry = this.#held(place);
+    if (!entry || this.#coherence.judge(entry) !== 'suspect') return undefined;
+    const isServed = this.#coherence.isSilent ? this.#coherence.isRecent(entry) : this.#coherence.isTrusted(entry);
+    return isServed ? entry : undefined;
   }
 
   /** What the store has, promoted to memory; what memory had and the store does not confirm is dropped. */
