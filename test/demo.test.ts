@@ -36,7 +36,7 @@ interface Demo {
 
 function startDemo(args: readonly string[], env: NodeJS.ProcessEnv = {}, before: readonly string[] = []): Demo {
   const { PORT: _port, DOCS_DIR: _docs, HOST: _host, OLLAMA_URL: _ollama, ...rest } = process.env;
-  const { OPENAI_BASE_URL: _base, OPENAI_API_KEY: _key, CACHE_FILE: _cache, ...clean } = rest;
+  const { OPENAI_BASE_URL: _base, OPENAI_API_KEY: _key, CACHE_FILE: _cache, REDIS_URL: _redis, ...clean } = rest;
   const [command = '', ...words] = [...before, process.execPath, 'examples/rag-chat/dist/demo.js', ...args];
   const child = spawn(command, words, { cwd: root, env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   running.push(child);

@@ -115,17 +115,21 @@ describe.skipIf(!chromium)('the page of the RAG chat, in a real Chromium', () =>
     expect(complaints).toEqual([]);
   });
 
-  it('says of an answer out of the cache file how long ago it was asked for', async () => {
+  it.each(['Redis', 'the cache file'])('says of an answer out of %s how long ago it was asked for', async (name) => {
     const store = memoryStore();
     const clock = createFakeClock();
     const first = await open(extractive(), {}, {}, '/', { clock, cache: { store, ttl: '7d' } });
     await ask(first.page, question);
     await origins(first.page).waitFor();
     await clock.advance(3 * 86_400_000);
-    const { page } = await open(extractive(), {}, {}, '/', { clock, cache: { store: store.peer(), ttl: '7d' } });
+    const { page } = await open(extractive(), { store: name }, {}, '/', {
+      clock,
+      cache: { store: store.peer(), ttl: '7d' },
+    });
+    await page.locator('#facts').getByText(`extractive, answers kept in ${name}`).waitFor();
     await ask(page, question);
     await origins(page).waitFor();
-    expect(await origins(page).textContent()).toMatch(/^from the cache file, asked 3 days ago · [\d.]+ m?s$/);
+    expect(await origins(page).textContent()).toMatch(new RegExp(`^from ${name}, asked 3 days ago · [\\d.]+ m?s$`));
   });
 
   it('says which model is meant to answer, and when another one stood in for it', async () => {

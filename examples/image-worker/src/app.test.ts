@@ -40,6 +40,7 @@ const defaults: WorkerConfig = {
   maxUploads: 16,
   vision: undefined,
   cacheFile: undefined,
+  redisUrl: undefined,
 };
 
 async function start(config: Partial<WorkerConfig> = {}): Promise<void> {

@@ -5,9 +5,8 @@ import { NestFactory } from '@nestjs/core';
 import { MulterModule, type NestExpressApplication } from '@nestjs/platform-express';
 import type { WarmpathEvent } from '@warmpath/core';
 import { ollama } from '@warmpath/core/models';
-import type { SqliteStore } from '@warmpath/core/sqlite';
 import { WarmpathModule } from '@warmpath/nestjs';
-import { CACHE_FILE, CacheFileCloser, openCacheFile, watchCacheFile } from './cache-file.js';
+import { CAPTION_STORE, type CaptionStore, CaptionStoreCloser, openCaptionStore } from './caption-store.js';
 import { Captioner, VISION_MODEL } from './captioner.js';
 import type { WorkerConfig } from './config.js';
 import { ImageProcessor } from './image-processor.js';
@@ -18,16 +17,15 @@ import { UploadRefusals } from './upload-refusals.js';
 
 @Module({})
 class ImageWorkerModule {
-  static with({ vision, maxImageBytes }: WorkerConfig, store: SqliteStore | undefined): DynamicModule {
-    const watchStore = watchCacheFile();
+  static with({ vision, maxImageBytes }: WorkerConfig, kept: CaptionStore | undefined): DynamicModule {
     return {
       module: ImageWorkerModule,
       imports: [
         WarmpathModule.forRoot({
-          ...(store ? { cache: { store } } : {}),
+          ...(kept ? { cache: { store: kept.store } } : {}),
           onEvent(event) {
             logOutage(event);
-            watchStore(event);
+            kept?.onEvent(event);
           },
         }),
         MulterModule.register({ limits: { fileSize: maxImageBytes, files: 1, fields: 10, fieldSize: 1_024 } }),
@@ -36,8 +34,8 @@ class ImageWorkerModule {
       providers: [
         ImageProcessor,
         Captioner,
-        CacheFileCloser,
-        { provide: CACHE_FILE, useFactory: () => store },
+        CaptionStoreCloser,
+        { provide: CAPTION_STORE, useFactory: () => kept },
         { provide: ImageStore, useFactory: () => new ImageStore() },
         { provide: VISION_MODEL, useFactory: () => vision && ollama(vision) },
       ],
@@ -84,8 +82,8 @@ export async function listen(app: NestExpressApplication, { port, host }: Worker
  * @throws ConfigError when the cache file cannot be had
  */
 export async function createApp(config: WorkerConfig): Promise<NestExpressApplication> {
-  const store = config.cacheFile === undefined ? undefined : await openCacheFile(config.cacheFile);
-  const app = await NestFactory.create<NestExpressApplication>(ImageWorkerModule.with(config, store), {
+  const kept = await openCaptionStore(config);
+  const app = await NestFactory.create<NestExpressApplication>(ImageWorkerModule.with(config, kept), {
     bodyParser: false,
     logger: ['warn', 'error', 'fatal'],
     abortOnError: false,

@@ -54,7 +54,7 @@ export class Captioner {
 
   /**
    * Forgets the captions of an image, and what is being written for it. In this process that holds at once.
-   * @returns whether the cache file has yet to be told
+   * @returns whether the store has yet to be told
    */
   async forget(id: string): Promise<boolean> {
     const forgetting = Object.values(caches).map((name) => this.#warmpath.cache(name).invalidateTags(tagsOf({ id })));

@@ -10,6 +10,7 @@ describe('the configuration', () => {
       maxUploads: 16,
       vision: undefined,
       cacheFile: undefined,
+      redisUrl: undefined,
     };
     expect(readConfig({})).toEqual(defaults);
     expect(readConfig({ PORT: '', OLLAMA_URL: ' ', CACHE_FILE: '' })).toEqual(defaults);
@@ -31,7 +32,10 @@ describe('the configuration', () => {
       maxUploads: 4,
       vision: { baseUrl: 'http://localhost:11434', model: 'llava' },
       cacheFile: 'captions.sqlite',
+      redisUrl: undefined,
     });
+    const redisUrl = 'rediss://user:word@redis.example:6380/2';
+    expect(readConfig({ REDIS_URL: redisUrl })).toMatchObject({ redisUrl, cacheFile: undefined });
     expect(readConfig({ ...env, OLLAMA_VISION_MODEL: 'moondream' }).vision?.model).toBe('moondream');
   });
 
@@ -45,6 +49,7 @@ describe('the configuration', () => {
       'OLLAMA_URL',
       'OLLAMA_VISION_MODEL',
       'CACHE_FILE',
+      'REDIS_URL',
     ]) {
       expect(helpFor(['--help'])).toContain(`  ${name} `);
     }
@@ -63,6 +68,14 @@ describe('the configuration', () => {
     [
       { OLLAMA_URL: 'http://me:secret@host' },
       'OLLAMA_URL must be an http:// or https:// address without a user name or password.',
+    ],
+    [
+      { REDIS_URL: 'http://me:secret@host' },
+      "REDIS_URL must be a redis:// or rediss:// address. It begins with 'http://'. Correct it, such as redis://127.0.0.1:6379, or leave it out.",
+    ],
+    [
+      { REDIS_URL: 'redis://host', CACHE_FILE: 'captions.sqlite' },
+      'REDIS_URL and CACHE_FILE are both set, and captions are kept in one place beside memory. Leave one of them out.',
     ],
   ])('refuses %o in one line', (env, message) => {
     expect(() => readConfig(env)).toThrow(new ConfigError(message));

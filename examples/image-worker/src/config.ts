@@ -1,3 +1,5 @@
+import { faultOf } from './redis-address.js';
+
 /** What the environment says, checked. */
 export interface WorkerConfig {
   readonly port: number;
@@ -10,6 +12,8 @@ export interface WorkerConfig {
   readonly vision: { readonly baseUrl: string; readonly model: string } | undefined;
   /** The file that captions are kept in; undefined means memory alone. */
   readonly cacheFile: string | undefined;
+  /** The Redis that captions are kept in, for all processes that name it; never beside a file. */
+  readonly redisUrl: string | undefined;
 }
 
 /** A setting that the worker cannot start with; its message is one line for the person who set it. */
@@ -29,7 +33,8 @@ It takes no flags. The environment decides:
   MAX_UPLOADS          how many may be under way at once; default 16
   OLLAMA_URL           an Ollama server that writes the captions; default none
   OLLAMA_VISION_MODEL  its model; default llava
-  CACHE_FILE           keeps captions in this file as well; default memory alone`;
+  CACHE_FILE           keeps captions in this file as well; default memory alone
+  REDIS_URL            keeps them in Redis instead, for all processes that name it; default none`;
 
 /**
  * How to start the worker, for those who ask; undefined without arguments.
@@ -55,8 +60,24 @@ export function readConfig(env: Environment): WorkerConfig {
     maxUploads: integer(env, 'MAX_UPLOADS', 16, 1, 1_000),
     vision:
       baseUrl === undefined ? undefined : { baseUrl: url(baseUrl), model: read(env, 'OLLAMA_VISION_MODEL') ?? 'llava' },
-    cacheFile: read(env, 'CACHE_FILE'),
+    ...placeOf(env),
   };
+}
+
+/** Where captions are kept beside memory is one place. @throws ConfigError */
+function placeOf(env: Environment): Pick<WorkerConfig, 'cacheFile' | 'redisUrl'> {
+  const cacheFile = read(env, 'CACHE_FILE');
+  const redisUrl = read(env, 'REDIS_URL');
+  const fault = redisUrl === undefined ? undefined : faultOf(redisUrl);
+  if (fault !== undefined) {
+    throw new ConfigError(
+      `REDIS_URL must be a redis:// or rediss:// address. ${fault} Correct it, such as redis://127.0.0.1:6379, or leave it out.`,
+    );
+  }
+  if (cacheFile === undefined || redisUrl === undefined) return { cacheFile, redisUrl };
+  throw new ConfigError(
+    'REDIS_URL and CACHE_FILE are both set, and captions are kept in one place beside memory. Leave one of them out.',
+  );
 }
 
 /** An empty variable counts as one that is not set. */

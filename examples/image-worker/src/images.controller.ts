@@ -98,7 +98,7 @@ export class ImagesController {
       );
     }
     this.#store.delete(id);
-    if (await this.#captioner.forget(id)) response.statusCode = 202; // here it is forgotten, in the file it will be
+    if (await this.#captioner.forget(id)) response.statusCode = 202; // here it is forgotten, in the store it will be
   }
 
   @All()

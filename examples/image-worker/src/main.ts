@@ -1,4 +1,5 @@
 import { createApp, listen } from './app.js';
+import { placeOf } from './caption-store.js';
 import { ConfigError, helpFor, readConfig } from './config.js';
 
 try {
@@ -15,9 +16,10 @@ async function start(): Promise<void> {
   const app = await createApp(config);
   try {
     const url = await listen(app, config);
-    const { vision, cacheFile } = config;
+    const { vision } = config;
+    const place = placeOf(config);
     const captions = vision ? `captions by ${vision.model} of ${vision.baseUrl}` : 'measured captions';
-    const kept = cacheFile === undefined ? '' : `, kept in ${cacheFile}`;
+    const kept = place === undefined ? '' : `, kept in ${place}`;
     console.log(`The image worker listens at ${url} (${captions}${kept}).`);
   } catch (error) {
     await app.close();

@@ -12,6 +12,8 @@ const send = byId('send');
 const stop = byId('stop');
 /** The model that is meant to answer, once the server has said so. */
 let usualModel;
+/** Where answers are kept beside memory, as people call it. */
+let usualStore;
 /** Aborts the answer that is being streamed; undefined while none is. */
 let running;
 
@@ -41,9 +43,11 @@ introduce();
 
 async function introduce() {
   try {
-    const { model, documents, passages, notice, suggestions } = await getJson('/api/info');
+    const { model, documents, passages, store, notice, suggestions } = await getJson('/api/info');
     usualModel = model;
-    const facts = [count(documents, 'document'), count(passages, 'passage'), model];
+    usualStore = store;
+    const kept = store ? `${model}, answers kept in ${store}` : model;
+    const facts = [count(documents, 'document'), count(passages, 'passage'), kept];
     byId('facts').replaceChildren(...facts.map((fact) => element('span', '', fact)));
     byId('notice').textContent = notice ?? '';
     byId('notice').hidden = !notice;
@@ -211,7 +215,7 @@ function saysOrigin({ layer, model, ageMs, firstChunkMs, totalMs, reason }) {
     case 'memory':
       return `from memory, asked ${age(ageMs)} ago · ${whole}${cut}`;
     case 'store':
-      return `from the cache file, asked ${age(ageMs)} ago · ${whole}${cut}`;
+      return `from ${usualStore ?? 'the store'}, asked ${age(ageMs)} ago · ${whole}${cut}`;
     case 'shared':
       return `${sharedBy(model)} with somebody who asked the same just now · first words ${time(firstChunkMs)} · ${whole}${cut}`;
     default:

@@ -1,4 +1,4 @@
-import type { Warmpath } from '@warmpath/core';
+import { isWarmpathError, type Warmpath } from '@warmpath/core';
 import type { ChatChunk, Citation, Passage } from '@warmpath/core/models';
 import type { AnswerEvent } from '@warmpath/express';
 import type { Library } from './library.js';
@@ -50,6 +50,8 @@ type Part =
 const nothingFound =
   'The documents hold nothing about this. Try other words, or the exact name of what you are looking for.';
 
+const mostAttempts = 3;
+
 /** @param stopping ends the answers that are under way with its reason */
 export function createAnswering(library: Library, runtime: Warmpath, stopping?: AbortSignal): Answering {
   /** The one way to an answer: find passages, ask the chat (cache, then models), say what came from where. */
@@ -99,16 +101,27 @@ export function createAnswering(library: Library, runtime: Warmpath, stopping?: 
       for await (const part of parts(question)) yield eventOf(part);
     },
     async whole(question) {
-      let answer = '';
-      let outcome: Outcome | undefined;
-      for await (const part of parts(question)) {
-        if (part.type === 'text') answer += part.text;
-        else if (part.type === 'done') outcome = part.outcome;
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await collected(parts(question));
+        } catch (error) {
+          // Another process was writing it and is gone. Nothing of it has been shown here, so it can begin anew.
+          if (attempt === mostAttempts || !isWarmpathError(error, 'WP_STREAM_LOST')) throw error;
+        }
       }
-      if (!outcome) throw new Error('The answer ended without an outcome.');
-      return { answer, ...outcome };
     },
   };
+}
+
+async function collected(parts: AsyncIterable<Part>): Promise<Answer> {
+  let answer = '';
+  let outcome: Outcome | undefined;
+  for await (const part of parts) {
+    if (part.type === 'text') answer += part.text;
+    else if (part.type === 'done') outcome = part.outcome;
+  }
+  if (!outcome) throw new Error('The answer ended without an outcome.');
+  return { answer, ...outcome };
 }
 
 /** The address that opens a passage on the page. */

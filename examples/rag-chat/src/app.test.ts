@@ -444,6 +444,7 @@ describe('the rest of the application', () => {
       model: 'extractive',
       documents: 1,
       passages: 2,
+      store: null,
       notice: 'No model.',
       suggestions: ['Why?'],
     });

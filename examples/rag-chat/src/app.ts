@@ -15,6 +15,8 @@ export interface AppOptions {
   readonly runtime: Warmpath;
   /** The name of the model that answers first. */
   readonly model: string;
+  /** Where answers are kept beside memory, for readers; default nowhere. */
+  readonly store?: string | undefined;
   /** What the page should tell its readers, if anything. */
   readonly notice?: string | undefined;
   readonly suggestions?: readonly string[];
@@ -45,7 +47,15 @@ const pagePolicy = [
 ].join('; ');
 
 export function createApp(options: AppOptions): Express {
-  const { library, runtime, model, notice, suggestions = [], rateLimit = { limit: 120, window: '1m' } } = options;
+  const {
+    library,
+    runtime,
+    model,
+    store,
+    notice,
+    suggestions = [],
+    rateLimit = { limit: 120, window: '1m' },
+  } = options;
   const { hosts, stopping, log = (line) => console.warn(line) } = options;
   const answering = createAnswering(library, runtime, stopping);
   const app = express();
@@ -57,7 +67,7 @@ export function createApp(options: AppOptions): Express {
 
   app.get('/api/info', function info(_req, res) {
     const { documents, passages } = library;
-    res.json({ model, documents, passages, notice: notice ?? null, suggestions });
+    res.json({ model, documents, passages, store: store ?? null, notice: notice ?? null, suggestions });
   });
 
   app.get('/api/passages/:id', function passage(req, res) {

@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import type { WarmpathEvent } from '@warmpath/core';
 import { type ModelServer, startModelServer } from '@warmpath/core/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { watchCacheFile } from './cache-file.js';
 import { readConfig } from './config.js';
 import { type RunningApp, startApp } from './start.js';
+import { watchStore } from './store-watch.js';
 
 const question = 'What is the default temperature of an oven?';
 let folder = '';
@@ -162,7 +162,7 @@ describe('a cache file', () => {
 
   it('that cannot be written or read for a while is said once, and so is its return', () => {
     const lines: string[] = [];
-    const watch = watchCacheFile((line) => void lines.push(line));
+    const watch = watchStore('The cache file', (line) => void lines.push(line));
     const of = { cache: 'chat', store: 'cache file' };
     const failed = (operation: 'setMany' | 'getMany', why: string): WarmpathEvent => {
       return { type: 'cache.store-failed', ...of, operation, error: new Error(why) };
@@ -187,7 +187,13 @@ describe('the program, in processes of its own', () => {
   /** The built one. Resolves with its address when it listens. */
   async function run(): Promise<{ readonly child: ChildProcess; readonly url: string; printed(): string }> {
     const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-    const { OLLAMA_URL: _ollama, OPENAI_BASE_URL: _openai, OPENAI_API_KEY: _key, ...env } = process.env;
+    const {
+      OLLAMA_URL: _ollama,
+      OPENAI_BASE_URL: _openai,
+      OPENAI_API_KEY: _key,
+      REDIS_URL: _redis,
+      ...env
+    } = process.env;
     const child = spawn(process.execPath, [main, '--docs', folder, '--port', '0'], {
       env: { ...env, CACHE_FILE: file },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,4 +1,3 @@
-import type { WarmpathEvent } from '@warmpath/core';
 import type { SqliteStore } from '@warmpath/core/sqlite';
 import { messageOf, StartError } from './start-error.js';
 
@@ -29,22 +28,4 @@ export async function openCacheFile(file: string): Promise<SqliteStore> {
 function sentenceOf(message: string): string {
   const text = message.replace(/^sqliteStore\(\): option 'file': /, '');
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
-}
-
-/** Says once that the file cannot be read or written, and once that it can be again. */
-export function watchCacheFile(log: (line: string) => void): (event: WarmpathEvent) => void {
-  const reasons = { reading: 'no answer', writing: 'no answer' };
-  const outages = new Set<keyof typeof reasons>();
-  return function watch(event) {
-    if (event.type === 'cache.store-failed') {
-      reasons[event.operation === 'getMany' ? 'reading' : 'writing'] = messageOf(event.error);
-    } else if (event.type === 'cache.store-state') {
-      const { access, state } = event;
-      const what = access === 'reading' ? 'read' : 'written';
-      if (state === 'open' && !outages.has(access)) {
-        outages.add(access);
-        log(`The cache file cannot be ${what} for now, so answers are kept in memory alone: ${reasons[access]}`);
-      } else if (state === 'closed' && outages.delete(access)) log(`The cache file can be ${what} again.`);
-    }
-  };
 }

@@ -13,6 +13,7 @@ describe('readConfig', () => {
       host: '127.0.0.1',
       docs: undefined,
       cacheFile: undefined,
+      redisUrl: undefined,
       openai: undefined,
       ollama: undefined,
       modelTimeout: '60s',
@@ -63,6 +64,33 @@ describe('readConfig', () => {
     expect(read(['--cache', '/flag.sqlite'], env).cacheFile).toBe('/flag.sqlite');
     expect(read([], { CACHE_FILE: ' ' }).cacheFile).toBeUndefined();
     expect(readConfig(['--cache', 'demo.sqlite'], {}, 'demo').cacheFile).toBe(resolve('demo.sqlite'));
+  });
+
+  it('takes a Redis, but not beside a file, and says so where a flag names one', () => {
+    const env = { REDIS_URL: ' rediss://user:p%40ss@redis.example:6380/2 ' };
+    expect(read([], env)).toMatchObject({ redisUrl: env.REDIS_URL.trim(), cacheFile: undefined, notes: [] });
+    expect(read([], { REDIS_URL: '' }).redisUrl).toBeUndefined();
+    expect(() => read([], { ...env, CACHE_FILE: 'x' })).toThrow('REDIS_URL and CACHE_FILE are both set.');
+    expect(read(['--cache', '/flag.sqlite'], env)).toMatchObject({
+      redisUrl: undefined,
+      cacheFile: '/flag.sqlite',
+      notes: ['REDIS_URL is not used, since --cache names a file.'],
+    });
+  });
+
+  it.each([
+    ['secret-key', 'It begins with neither.'],
+    ['secret-key:6379', 'It begins with neither.'],
+    ['HTTP://secret-key@host', "It begins with 'http://'."],
+    ['redis://', 'It has no host, or a port that cannot be.'],
+    ['redis:///secret-key', 'It has no host, or a port that cannot be.'],
+    ['redis://:secret-key@host:65536', 'It has no host, or a port that cannot be.'],
+    ['redis://:secret-key@host/db', 'What comes after its host is not the number of a database.'],
+    ['redis://:secret-key%@host', 'Its user name or password has a % that is not written as %25.'],
+  ])('refuses %s as a Redis, without repeating it', (url, why) => {
+    const faulty = () => read([], { REDIS_URL: url });
+    expect(faulty).toThrow(`REDIS_URL must be a redis:// or rediss:// address.\n  Why:  ${why}\n  Mend: Correct it`);
+    expect(faulty).toThrow(/^(?![\s\S]*secret-key)/);
   });
 
   it('notes in one line that an OpenAI key alone is not used, and answers without it', () => {

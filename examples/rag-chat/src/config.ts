@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { type Duration, parseDuration } from '@warmpath/core/kernel';
+import { faultOf } from './redis-address.js';
 import { StartError } from './start-error.js';
 
 /** Everything that flags and environment decide, checked. */
@@ -14,6 +15,8 @@ export interface AppConfig {
   readonly docs: string | undefined;
   /** The file that answers are kept in; undefined means memory alone. */
   readonly cacheFile: string | undefined;
+  /** The Redis that answers are kept in, for all processes that name it; never beside a file. */
+  readonly redisUrl: string | undefined;
   readonly openai: ModelServer | undefined;
   readonly ollama: ModelServer | undefined;
   /** How long a model server may take to its first word. */
@@ -36,6 +39,7 @@ const defaultPort = 3000;
 const defaultHost = '127.0.0.1';
 /** Many people have a key in their environment for other programs: it alone must not send their documents anywhere. */
 const keyAlone = 'OPENAI_API_KEY is not used, since OPENAI_BASE_URL is not set: nothing is sent to OpenAI.';
+const redisUnused = 'REDIS_URL is not used, since --cache names a file.';
 /** A model may have to be loaded from disk first. */
 const defaultModelTimeout = '60s';
 const flags = {
@@ -67,7 +71,9 @@ export function helpFor(args: readonly string[], program: Program): string | und
   --host ADDRESS   the address to listen on (or HOST); default ${defaultHost}
 ${program === 'demo' ? '  --exit           leave after the tour\n' : ''}
 A language model writes the answers with OLLAMA_URL, or OPENAI_BASE_URL and OPENAI_API_KEY.
-OLLAMA_MODEL, OPENAI_MODEL and MODEL_TIMEOUT choose the model and its time; examples/rag-chat/README.md has more.`;
+OLLAMA_MODEL, OPENAI_MODEL and MODEL_TIMEOUT choose the model and its time.
+REDIS_URL (redis://host:6379) keeps answers in Redis instead of a file; processes share them, and those under way.
+examples/rag-chat/README.md has more.`;
 }
 
 /**
@@ -80,22 +86,40 @@ export function readConfig(args: readonly string[], env: Environment, program: P
   const port = textOf(given.port, '--port') ?? set(env, 'PORT');
   const from = set(env, 'INIT_CWD') ?? '';
   const docs = textOf(given.docs, '--docs') ?? set(env, 'DOCS_DIR');
-  const cacheFile = textOf(given.cache, '--cache') ?? set(env, 'CACHE_FILE');
+  const kept = placeOf(textOf(given.cache, '--cache'), env);
   const ollamaUrl = set(env, 'OLLAMA_URL');
   return {
     port: port === undefined ? defaultPort : portOf(port, given.port === undefined ? 'PORT' : '--port'),
     portGiven: port !== undefined,
     host: textOf(given.host, '--host') ?? set(env, 'HOST') ?? defaultHost,
     docs: docs === undefined ? undefined : resolve(from, docs),
-    cacheFile: cacheFile === undefined ? undefined : resolve(from, cacheFile),
+    cacheFile: kept.cacheFile === undefined ? undefined : resolve(from, kept.cacheFile),
+    redisUrl: kept.redisUrl,
     openai: openaiOf(env),
     ollama: ollamaUrl
       ? { baseUrl: urlOf(ollamaUrl, 'OLLAMA_URL'), model: set(env, 'OLLAMA_MODEL') ?? 'llama3.2' }
       : undefined,
     modelTimeout: durationOf(set(env, 'MODEL_TIMEOUT') ?? defaultModelTimeout, 'MODEL_TIMEOUT'),
     exit: given.exit === true,
-    notes: set(env, 'OPENAI_API_KEY') && !set(env, 'OPENAI_BASE_URL') ? [keyAlone] : [],
+    notes: [...(set(env, 'OPENAI_API_KEY') && !set(env, 'OPENAI_BASE_URL') ? [keyAlone] : []), ...kept.notes],
   };
+}
+
+/** Where answers are kept is one place. @throws StartError */
+function placeOf(
+  flag: string | undefined,
+  env: Environment,
+): Pick<AppConfig, 'notes'> & Partial<Pick<AppConfig, 'cacheFile' | 'redisUrl'>> {
+  const file = set(env, 'CACHE_FILE');
+  const redis = set(env, 'REDIS_URL');
+  const redisUrl = redis === undefined ? undefined : redisUrlOf(redis);
+  if (flag !== undefined) return { cacheFile: flag, notes: redisUrl === undefined ? [] : [redisUnused] };
+  if (file === undefined || redisUrl === undefined) return { cacheFile: file, redisUrl, notes: [] };
+  throw new StartError(
+    'REDIS_URL and CACHE_FILE are both set.',
+    'Answers are kept in one place beside memory.',
+    'Leave one of them out: Redis is for several processes or machines, the file for one machine.',
+  );
 }
 
 function parseFlags(args: readonly string[], options: ParseArgsOptionsConfig): Readonly<Record<string, unknown>> {
@@ -147,6 +171,16 @@ function urlOf(value: string, name: string): string {
     `${name} must be an http:// or https:// address.`,
     `It is '${value}'.`,
     'Correct it, or leave it out to answer without a language model.',
+  );
+}
+
+function redisUrlOf(value: string): string {
+  const why = faultOf(value);
+  if (why === undefined) return value;
+  throw new StartError(
+    'REDIS_URL must be a redis:// or rediss:// address.',
+    why,
+    'Correct it, such as redis://127.0.0.1:6379, or leave it out to keep answers in memory alone.',
   );
 }
 

@@ -14,7 +14,9 @@ await runProgram(async () => {
   const app = await startApp(config, (line) => console.warn(line));
   try {
     console.log(`\nWarmpath RAG chat: ${app.url}`);
-    console.log(`${holdingsOf(app)}, answered by ${app.model}\n`);
+    console.log(`${holdingsOf(app)}, answered by ${app.model}`);
+    if (app.keptIn !== undefined) console.log(`Answers are kept in ${app.keptIn} as well.`);
+    console.log();
     await tour(app, config.docs === undefined, leaving.signal);
     if (leaving.signal.aborted) {
       if (config.exit) process.exitCode = 130; // nobody may take half a tour for a good one

@@ -10,7 +10,7 @@ await runProgram(async () => {
   const config = readConfig(args, process.env, 'main');
   const app = await startApp({ ...config, portGiven: true }, (line) => console.warn(line));
   console.log(`${app.url} answers from ${holdingsOf(app)} with ${app.model}.`);
-  if (config.cacheFile !== undefined) console.log(`Answers are kept in ${config.cacheFile} as well.`);
+  if (app.keptIn !== undefined) console.log(`Answers are kept in ${app.keptIn} as well.`);
   await stopped;
   await app.close();
 });

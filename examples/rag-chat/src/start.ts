@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { type ChatBackend, createWarmpath, type WarmpathEvent } from '@warmpath/core';
 import { createHttpPool } from '@warmpath/core/http';
 import { extractive, type FetchLike, ollama, openai } from '@warmpath/core/models';
+import { openAnswerStore } from './answer-store.js';
 import { createApp } from './app.js';
-import { openCacheFile, watchCacheFile } from './cache-file.js';
 import type { AppConfig } from './config.js';
 import { folderSource, installedSources, readDocuments } from './documents.js';
 import { shuttingDown } from './farewell.js';
@@ -22,7 +22,9 @@ export interface RunningApp {
   readonly model: string;
   /** Questions that these documents should answer. */
   readonly suggestions: readonly string[];
-  /** Stops listening, lets running answers end, closes the runtime, its connections and the cache file. */
+  /** Where answers are kept beside memory; undefined: nowhere. */
+  readonly keptIn: string | undefined;
+  /** Stops listening, lets running answers end, closes the runtime, its connections and the store of its answers. */
   close(): Promise<void>;
 }
 
@@ -37,9 +39,11 @@ const noModel =
   'Set OLLAMA_URL, or OPENAI_BASE_URL and OPENAI_API_KEY, to have answers written.';
 /**
  * An answer belongs to its question, its passages and the models, which are all in its key: it ages only as a model behind
- * the same name does. Only answers that are fresh are served, so a file is of use for as long as this.
+ * the same name does. Only answers that are fresh are served, so a store is of use for as long as this.
  */
-const ttl = { inMemory: '10m', inFile: '7d' } as const;
+const ttl = { inMemory: '10m', inStore: '7d' } as const;
+/** Nobody takes an answer back, so memory may be trusted also while nothing is heard of other processes. */
+const staleWindow = ttl.inStore;
 /** Of a model that does not answer: twice its time leaves enough for what stands in for it. */
 const attemptsAtModel = 2;
 /** Running answers have this long to end when the application is stopped, and then this long to be told that they are cut. */
@@ -54,19 +58,21 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
   for (const note of config.notes) log(note);
   const library = await readLibrary(config, log);
   const suggestions = config.docs === undefined ? installedSuggestions : await suggestionsFrom(library);
-  const store = config.cacheFile === undefined ? undefined : await openCacheFile(config.cacheFile);
+  const kept = await openAnswerStore(config, (line) => log(logLine(line)));
   const pool = createHttpPool({ name: 'models' });
   const models = modelsOf(config, pool.fetch);
-  const watchStore = watchCacheFile((line) => log(logLine(line)));
   const runtime = createWarmpath({
     chat: {
       models,
-      cache: { ttl: store ? ttl.inFile : ttl.inMemory, maxEntries: 1_000, ...(store ? { store } : {}) },
+      cache: {
+        maxEntries: 1_000,
+        ...(kept ? { ttl: ttl.inStore, staleWindow, store: kept.store } : { ttl: ttl.inMemory }),
+      },
       retry: { attempts: attemptsAtModel, timeout: config.modelTimeout },
     },
     onEvent(event) {
       logFallback(event, log);
-      watchStore(event);
+      kept?.onEvent(event);
     },
   });
   const model = models[0].model.name;
@@ -75,6 +81,7 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     library,
     runtime,
     model,
+    store: kept?.kind,
     notice: models.length === 1 ? noModel : undefined,
     suggestions,
     hosts: ownHosts(config.host),
@@ -86,7 +93,7 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
   async function closeParts(): Promise<void> {
     await runtime.close();
     await pool.close();
-    await store?.close();
+    await kept?.close();
   }
   try {
     await listen(server, config);
@@ -102,6 +109,7 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
     passages: library.passages,
     model,
     suggestions,
+    keptIn: kept?.place,
     async close() {
       await stopServer(server, stopping);
       await closeParts();

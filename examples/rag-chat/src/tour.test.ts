@@ -124,7 +124,7 @@ describe('the tour', () => {
       '────────────────   ──────────────────   ───────────   ──────   ───────',
       'A long question?   model (extractive)        3.1 ms    12 ms         2',
       'Short?             cache (memory)            3.1 ms   1.5 ms         2',
-      'Kept? (JSON)       cache (file)                   -   2.5 ms         2',
+      'Kept? (JSON)       cache (store)                  -   2.5 ms         2',
       '',
       'The cache spared 2 of 3 model calls; a new answer took 12 ms, a kept one 1.5 ms (medians, through HTTP).',
       'Failed: It broke.',

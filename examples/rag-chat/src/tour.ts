@@ -135,7 +135,7 @@ function answeredBy({ layer, model }: TourRow): string {
     case 'memory':
       return 'cache (memory)';
     case 'store':
-      return 'cache (file)';
+      return 'cache (store)';
     default:
       return layer;
   }
