@@ -1,6 +1,13 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type ChatOptions, createWarmpath, runInContext, seededRandom, type WarmpathEvent } from './index.js';
+import {
+  type ChatOptions,
+  createWarmpath,
+  runInContext,
+  seededRandom,
+  WarmpathError,
+  type WarmpathEvent,
+} from './index.js';
 import type { ChatChunk, ChatModel, ChatRequest, ModelCall } from './models/index.js';
 import { collectAnswer } from './models/index.js';
 import { createFakeClock, memoryStore } from './testing/index.js';
@@ -339,6 +346,16 @@ describe('a model that fails after its first chunk', () => {
     ]);
     await expect(chat.generate(ask('Hi?'))).rejects.toThrow('reset');
     expect(first.seen.calls).toBe(2);
+  });
+
+  it('in another process, whose answer is lost with it, is asked again by those who have seen nothing of it', async () => {
+    const lost = new WarmpathError('WP_STREAM_LOST', 'Its process is gone.');
+    const { model } = scripted('first', [text('half an'), lost], [text('whole'), finish()]);
+    const { warmpath } = setUp([model]);
+    expect(await warmpath.chat.generate(ask('?'))).toMatchObject({ text: 'whole' });
+    const { model: dying, seen } = scripted('dying', [text('half an'), lost]);
+    await expect(setUp([dying]).warmpath.chat.generate(ask('?'))).rejects.toBe(lost);
+    expect(seen.calls).toBe(2);
   });
 
   it('fails as well when it just stops, without its finish chunk', async () => {

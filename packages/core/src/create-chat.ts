@@ -2,7 +2,7 @@ import { beginAnswer } from './begin-answer.js';
 import type { Cache, CacheLevel } from './cache/index.js';
 import { type ChatOptions, checkRequest, toBackend } from './chat-options.js';
 import type { WarmpathEvent } from './events.js';
-import { type Clock, currentContext, linkAbort, type Random, remainingMs } from './kernel/index.js';
+import { type Clock, currentContext, isWarmpathError, linkAbort, type Random, remainingMs } from './kernel/index.js';
 import { type ChatAnswer, type ChatChunk, type ChatModel, type ChatRequest, collectAnswer } from './models/index.js';
 import { retry, withFallback } from './retry/index.js';
 import { createSelector, noBackend, type Selector } from './selector/index.js';
@@ -126,11 +126,24 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
     }
   }
 
+  async function generate(
+    request: ChatRequest,
+    call?: { readonly signal?: AbortSignal },
+  ): Promise<ChatAnswer & AnswerOrigin> {
+    const { layer, model, ageMs, chunks } = await stream(request, call);
+    return { ...(await collectAnswer(chunks)), layer, model, ageMs };
+  }
+
   return {
     stream,
     async generate(request, call) {
-      const { layer, model, ageMs, chunks } = await stream(request, call);
-      return { ...(await collectAnswer(chunks)), layer, model, ageMs };
+      try {
+        return await generate(request, call);
+      } catch (error) {
+        // The process that wrote it has died. Nobody has seen a word of it here, so another one does as well.
+        if (isWarmpathError(error, 'WP_STREAM_LOST')) return generate(request, call);
+        throw error;
+      }
     },
   };
 }
