@@ -400,11 +400,11 @@ describe.skipIf(!redisUrl)('a cache whose Redis is in trouble', () => {
     const before = calls.getMany;
     await command(server.url, 'CLIENT', 'PAUSE', '600000', 'ALL');
 
-    expect(await askAtOnce(cache, 50)).toEqual(wholeNumbers(50));
-    expect([calls.getMany - before, failures().length]).toEqual([50, 50]);
+    for (let time = 0; time < 5; time++) expect(await askAtOnce(cache, 10)).toEqual(wholeNumbers(10));
+    expect([calls.getMany - before, failures().length]).toEqual([5, 5]);
     expect(failures()[0]).toMatchObject({ store: 'keyv', operation: 'getMany', error: { code: 'WP_DEADLINE' } });
     expect(await ask(cache, 500)).toBeLessThan(noticeablyMs);
-    expect(calls.getMany - before).toBeLessThanOrEqual(55); // with a few probes, as time goes by
+    expect(calls.getMany - before).toBeLessThanOrEqual(10); // with a few probes, as time goes by
     expect(said().filter((line) => line === 'reading open').length).toBeGreaterThanOrEqual(1);
     expect(await cache.delete('warm')).toEqual({ deferred: true });
     expect(cache.peek('warm')).toBeUndefined();
@@ -458,8 +458,8 @@ describe.skipIf(!redisUrl)('a cache whose Redis is in trouble', () => {
   it('answers every call when there has never been one', async () => {
     const keyv = redisKeyv(`redis://127.0.0.1:${await freePort()}`, 'absent');
     const { cache, calls, failures } = cacheOver(keyv, { storeTimeout: '50ms' });
-    expect(await askAtOnce(cache, 20)).toEqual(wholeNumbers(20));
-    expect(failures().length).toBe(20);
+    for (let time = 0; time < 5; time++) expect(await askAtOnce(cache, 10)).toEqual(wholeNumbers(10));
+    expect(failures().length).toBe(5);
     const before = calls.getMany;
     expect(await askAtOnce(cache, 1_000)).toEqual(wholeNumbers(1_000));
     expect(calls.getMany - before).toBeLessThanOrEqual(1);

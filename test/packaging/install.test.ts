@@ -17,6 +17,7 @@ const beside = [
   'express@5',
   '@types/express@5',
   '@types/node@24',
+  '@redis/client@5',
 ];
 
 const names = ['@warmpath/core', '@warmpath/express', '@warmpath/nestjs'];
