@@ -211,6 +211,65 @@ describe('a key that several processes ask for', () => {
   });
 });
 
+describe('a lease', () => {
+  it('is not taken over by who asks, in the same turn, for something that was invalidated since', async () => {
+    const { cache, other, clock } = processes(2);
+    const { compute, resolve } = slow<string>();
+    const first = cache.getOrSet('key', compute);
+    await clock.settle();
+    await other.invalidateTags(['unrelated']);
+    const own = vi.fn(() => 'own');
+    const second = other.getOrSet('key', own);
+    const unrelated = other.getOrSet('another', () => 'another', { tags: ['unrelated'] });
+    await clock.settle();
+    expect(await unrelated).toBe('another');
+    expect(own).not.toHaveBeenCalled();
+    resolve('value');
+    await clock.settle();
+    expect([await first, await second]).toEqual(['value', 'value']);
+  });
+
+  it('that was asked for by those who have left meanwhile is given back, and nothing computed', async () => {
+    const { cache, other, stores, clock } = processes(2);
+    stores[0]?.trouble([20], 'acquire');
+    const leaving = new AbortController();
+    const compute = vi.fn(() => 'nobody waits');
+    const left = cache.getOrSet('key', compute, { signal: leaving.signal });
+    await clock.advance(10);
+    leaving.abort(new Error('enough'));
+    await expect(left).rejects.toThrow('enough');
+    await clock.advance(20);
+    expect(compute).not.toHaveBeenCalled();
+    const own = vi.fn(() => 'own');
+    void other.getOrSet('key', own);
+    await clock.settle();
+    expect(own).toHaveBeenCalled();
+  });
+
+  it('that was waited for keeps no computation alive that nobody waits for', async () => {
+    const { cache, other, clock } = processes(2);
+    void cache.getOrSet('key', () => new Promise(() => {}));
+    await clock.settle();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const signals: AbortSignal[] = [];
+    const compute = ({ signal }: { signal: AbortSignal }): Promise<never> => {
+      signals.push(signal);
+      return new Promise(() => {});
+    };
+    const waiting = other.getOrSet('key', compute, { signal: first.signal });
+    await clock.settle();
+    await other.delete('key');
+    const anew = other.getOrSet('key', compute, { signal: second.signal });
+    await clock.advance(2_000);
+    first.abort(new Error('enough'));
+    second.abort(new Error('enough'));
+    await expect(waiting).rejects.toThrow('enough');
+    await expect(anew).rejects.toThrow('enough');
+    await clock.settle();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true]);
+  });
+});
+
 describe('many keys of which others compute some', () => {
   it('are computed in one go as far as nobody else does, and once in all', async () => {
     const { cache, other, clock } = processes(2);

@@ -195,6 +195,7 @@ class TieredCache implements Cache {
     toWhole: (chunks: readonly C[]) => V,
     call: CollectCall<C> = noCall,
   ): Promise<CacheResult<V>> {
+    checkFunction(this.name, 'produce', produce);
     checkFunction(this.name, 'toWhole', toWhole);
     const stream = await this.stream(key, produce, call);
     const chunks = await this.#streams.all(stream);

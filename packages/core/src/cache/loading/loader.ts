@@ -178,8 +178,10 @@ export class Loader {
     const watch = this.#leases.watch(placesOf(seats));
     try {
       const turn = await this.#leases.acquire(placesOf(seats), beginning, askedAt);
-      if (!turn) return await this.#compute(trip, seats, beginning);
-      const { mine, held, changed } = this.#sort(trip, seats, turn, this.#leases.mayWait(wait));
+      const sorted = turn && this.#sort(trip, seats, turn, this.#leases.mayWait(wait));
+      trip.throwIfAborted(); // everybody left while it was asked for
+      if (!sorted) return await this.#compute(trip, seats, beginning);
+      const { mine, held, changed } = sorted;
       await Promise.all([
         mine.length > 0 && this.#compute(trip, mine, turn),
         held.length > 0 && this.#waitFor(trip, held, watch, wait),
@@ -211,7 +213,7 @@ export class Loader {
     const softTimer = wait.looks === 0 ? this.#standInLate(seats.map(({ flight }) => flight)) : undefined;
     try {
       const waited = await this.#leases.wait(watch, wait, trip.signal);
-      await this.#travel(trip, this.#anew(underWay(seats)), waited);
+      await this.#travel(trip, this.#anew(trip, underWay(seats)), waited);
     } finally {
       softTimer?.cancel();
     }
@@ -221,13 +223,13 @@ export class Loader {
    * Nothing of a flight that waited has begun yet: so what was invalidated meanwhile does not rule it. Where newcomers have
    * begun another one since, there is one to follow.
    */
-  #anew(seats: readonly Seat[]): Seat[] {
+  #anew({ signal }: Trip, seats: readonly Seat[]): Seat[] {
     this.#tiers.catchUp();
     return seats.filter(({ flight }) => {
       const text = placeText(flight.place.tenant, flight.place.text);
       const current = this.#joinable(flight.place);
       if (current && current !== flight) {
-        current.join(undefined).then(
+        current.join(signal).then(
           (landed) => flight.land(landed),
           (error: unknown) => flight.fail(error),
         );

@@ -11,38 +11,39 @@ export interface BatchedAnswer {
 
 interface Batch {
   readonly keys: string[];
-  readonly tags: Set<string>;
   readonly answer: Promise<StoreAnswer | undefined>;
 }
 
-/** Reads that begin in one turn of the event loop are one: they share its round trip, its deadline and its outcome. */
+/**
+ * Reads with the same tags that begin in one turn of the event loop are one: they share its round trip, its deadline and its
+ * outcome. Those with others are not: what rules one of them would seem to rule all.
+ */
 export class ReadBatch {
   readonly #ask: (keys: readonly string[], tags: readonly string[]) => Promise<StoreAnswer | undefined>;
-  #open: Batch | undefined;
+  readonly #open = new Map<string, Batch>();
 
   constructor(ask: (keys: readonly string[], tags: readonly string[]) => Promise<StoreAnswer | undefined>) {
     this.#ask = ask;
   }
 
   async read(keys: readonly string[], tags: readonly string[]): Promise<BatchedAnswer | undefined> {
-    const batch = this.#open ?? this.#begin();
+    const name = tags.length === 0 ? '' : JSON.stringify(tags);
+    const batch = this.#open.get(name) ?? this.#begin(name, tags);
     const from = batch.keys.length;
     for (const key of keys) batch.keys.push(key);
-    for (const tag of tags) batch.tags.add(tag);
-    if (batch.keys.length >= mostKeysAtOnce) this.#open = undefined;
+    if (batch.keys.length >= mostKeysAtOnce) this.#open.delete(name);
     const answer = await batch.answer;
     return answer && { answer, from };
   }
 
-  #begin(): Batch {
+  #begin(name: string, tags: readonly string[]): Batch {
     const keys: string[] = [];
-    const tags = new Set<string>();
     const flush = (): Promise<StoreAnswer | undefined> => {
-      if (this.#open === batch) this.#open = undefined;
-      return this.#ask(keys, [...tags]);
+      if (this.#open.get(name) === batch) this.#open.delete(name);
+      return this.#ask(keys, tags);
     };
-    const batch: Batch = { keys, tags, answer: Promise.resolve().then(flush) };
-    this.#open = batch;
+    const batch: Batch = { keys, answer: Promise.resolve().then(flush) };
+    this.#open.set(name, batch);
     return batch;
   }
 }

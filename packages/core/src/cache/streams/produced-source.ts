@@ -1,4 +1,4 @@
-import type { Clock } from '../../kernel/index.js';
+import { badOption, type Clock } from '../../kernel/index.js';
 import type { Chunks } from '../contract.js';
 import type { Isolation } from '../isolation/isolation.js';
 import { type ChunkSource, type LoggedChunk, loggedChunk } from './chunk.js';
@@ -43,6 +43,13 @@ export class ProducedSource<C> implements ChunkSource {
   }
 }
 
+/** A text has an iterator too, of letters, and is hardly meant. */
+function isChunks(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Symbol.asyncIterator in value || Symbol.iterator in value;
+}
+
 function iteratorOf<C>(chunks: Chunks<C>): AsyncIterator<C> | Iterator<C> {
+  if (!isChunks(chunks)) throw badOption('stream()', 'produce', 'a function that gives an (async) iterable', chunks);
   return Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
 }

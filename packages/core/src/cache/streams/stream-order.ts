@@ -22,6 +22,8 @@ export function streamOrderOf<C>(cache: string, produce: Produce<C>, call: Strea
   const where = `Cache '${cache}'`;
   if (typeof produce !== 'function') throw badOption(where, 'produce', 'a function', produce);
   const { isComplete = () => true, pace, finishFill = false } = call;
+  if (typeof isComplete !== 'function') throw badOption(where, 'isComplete', 'a function', isComplete);
+  if (typeof finishFill !== 'boolean') throw badOption(where, 'finishFill', 'true or false', finishFill);
   if (!paces.includes(pace)) throw badOption(where, 'pace', "'full' or 'recorded'", pace);
   return { produce, isComplete, isPaced: pace === 'recorded', finishFill, ...keepingOf(cache, call) };
 }

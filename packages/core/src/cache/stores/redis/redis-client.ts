@@ -33,6 +33,7 @@ export interface RedisSentinelLike {
  */
 export type RedisConnect =
   | string
+  | URL
   | RedisClientOptions
   | RedisClusterOptions
   | RedisSentinelOptions
@@ -46,23 +47,32 @@ export interface RedisSurroundings {
 }
 
 const connectionRule =
-  'a redis:// or rediss:// address, the options of createClient(), createCluster() or createSentinel(), or what one of them has made';
+  "an address such as 'redis://cache.internal:6379' (or rediss://), the options of createClient() with a 'url' or a 'socket', those of createCluster() or createSentinel(), or what one of them has made";
 
 /**
  * Connections of our own to where the given one leads: for each server one for commands, and one for what is published.
  * @throws WarmpathError `WP_BAD_OPTION`; `WP_MODULE_MISSING` where `@redis/client` is needed and not installed
  */
 export function connectRedis(where: string, connection: RedisConnect, around: RedisSurroundings): RedisPort {
-  const options = typeof connection === 'string' ? { url: connection } : connection;
-  if (typeof options !== 'object' || options === null) throw badConnection(where, connection);
+  const options = typeof connection === 'string' || connection instanceof URL ? { url: `${connection}` } : connection;
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw badConnection(where, connection);
   if (isSentinel(options)) return new SinglePort({ ...around, open: (signal) => masterOfSentinel(options, signal) });
   if (isClient(options)) return new SinglePort({ ...around, open: async (signal) => copyOf(options, signal) });
   if ('sendCommand' in options && !isCluster(options)) throw badConnection(where, connection);
   mustHaveClient(where);
   if (isCluster(options)) return clusterPort(options._options as RedisClusterOptions, around);
-  if ('sentinelRootNodes' in options) return sentinelPort(options, around);
-  if ('rootNodes' in options) return clusterPort(options, around);
-  if (options.url !== undefined && !/^rediss?:\/\//.test(options.url)) throw badConnection(where, connection);
+  if ('sentinelRootNodes' in options) {
+    const { name, sentinelRootNodes: nodes } = options;
+    if (!isText(name)) throw badOption(where, 'name', 'the name of the master that the Sentinels watch', name);
+    if (!areNodes(nodes, (node) => isText(node.host))) throw badNodes(where, 'sentinelRootNodes', nodes);
+    return sentinelPort(options, around);
+  }
+  if ('rootNodes' in options) {
+    const { rootNodes: nodes } = options;
+    if (!areNodes(nodes, leadsSomewhere)) throw badNodes(where, 'rootNodes', nodes);
+    return clusterPort(options, around);
+  }
+  if (!leadsSomewhere(options)) throw badConnection(where, connection);
   const open = opener(options);
   return new SinglePort({ ...around, open: (signal) => open(undefined, signal) });
 }
@@ -147,6 +157,28 @@ function isCluster(connection: object): connection is RedisClusterLike {
 
 function isClient(connection: object): connection is RedisClientLike {
   return 'duplicate' in connection && 'multi' in connection && 'isReady' in connection;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+/** Whether it says where a server is: what says nothing would silently be the server of somebody else, on this machine. */
+function leadsSomewhere({ url, socket }: { readonly url?: unknown; readonly socket?: unknown }): boolean {
+  if (url === undefined) return typeof socket === 'object' && socket !== null;
+  const parsed = typeof url === 'string' && URL.canParse(url) ? new URL(url) : undefined;
+  return parsed !== undefined && /^rediss?:$/.test(parsed.protocol) && parsed.hostname !== '';
+}
+
+function areNodes<T extends object>(nodes: readonly T[], isOne: (node: T) => boolean): boolean {
+  if (!Array.isArray(nodes) || nodes.length === 0) return false;
+  return nodes.every((node) => typeof node === 'object' && node !== null && isOne(node));
+}
+
+function badNodes(where: string, option: string, nodes: unknown): WarmpathError {
+  const rule =
+    option === 'rootNodes' ? "nodes with a 'url' or a 'socket' each" : "Sentinels with a 'host' and a 'port' each";
+  return badOption(where, option, `a list of ${rule}`, nodes, true);
 }
 
 /** It may hold a password. */

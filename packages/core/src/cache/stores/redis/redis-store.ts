@@ -40,10 +40,18 @@ const prefixRule: Rule = {
   allows: (value) => typeof value === 'string' && /^[^{}\s]+$/.test(value),
 };
 
+/** It is renewed three times as often as it lasts. */
+const shortestLeaseMs = 100;
+
+const leaseTtlRule: Rule = {
+  text: `a duration of ${shortestLeaseMs} ms or more, such as '2s'`,
+  allows: (value) => rule.positiveDuration.allows(value) && durationMs(value as Duration) >= shortestLeaseMs,
+};
+
 const optionRules: Rules<RedisStoreOptions> = {
   name: rule.text,
   prefix: prefixRule,
-  leaseTtl: rule.positiveDuration,
+  leaseTtl: leaseTtlRule,
   clock: ambientRules.clock,
   random: ambientRules.random,
 };
@@ -70,5 +78,5 @@ export function redisStore(connection: RedisConnect, options: RedisStoreOptions 
   checkOptions('redisStore()', options, optionRules);
   const { name = 'redis', prefix = 'wp', leaseTtl = '2s', clock = systemClock, random = systemRandom } = options;
   const port = connectRedis('redisStore()', connection, { clock, random });
-  return redisStoreOver(port, { name, prefix, leaseTtlMs: durationMs(leaseTtl), clock, random });
+  return redisStoreOver(port, { name, prefix, leaseTtlMs: Math.round(durationMs(leaseTtl)), clock, random });
 }
