@@ -248,7 +248,9 @@ describe.each(faults)('a shared cache on a Redis that is $name', ({ name, isHarm
     expect(verdict.hits.store).toBeGreaterThan(0);
   });
 
-  it.skipIf(isSplit)('serves nothing that was invalidated, but for the stale window of memories', () => {
+  // While two servers both believe to be in charge nothing is promised.
+  if (isSplit) return;
+  it('serves nothing that was invalidated, but for the stale window of memories', () => {
     const { staleOutside, oldestStaleMs, stalledMs } = outcome().verdict;
     expect(staleOutside).toEqual([]);
     if (isHarmless) expect(oldestStaleMs).toBeLessThan(heardWithinMs + stalledMs);
