@@ -7,6 +7,7 @@ import type { Reports } from './reports.js';
 import type { CacheStore, Fence, Invalidation, StoredEntry } from './store.js';
 import { type GuardedLeases, StoreGuard, type Write } from './store-guard/store-guard.js';
 import type { StreamCalls } from './store-guard/stream-calls.js';
+import { isRecording } from './streams/recording.js';
 
 /** What the store has of one place, in terms of this process. */
 export type Stored = Pick<Entry, 'value' | 'storedAt' | 'freshUntil' | 'keptUntil' | 'computeMs'> & {
@@ -130,7 +131,12 @@ export class StoreTier {
     const decoded = this.#options.codec.decode(entry.bytes, this.#keyOf(place));
     if ('rejected' in decoded) return this.#rejected(place, decoded.rejected);
     if (!this.#options.schema) return this.#storedOf(entry, decoded.value);
-    return this.#checked(decoded.value).then((checked) =>
+    const { value } = decoded;
+    // What a schema knows of a stream is its chunks.
+    const checking = isRecording(value)
+      ? this.#checked(value.chunks).then((chunks) => chunks && { value: { ...value, chunks: chunks.value } })
+      : this.#checked(value);
+    return checking.then((checked) =>
       checked ? this.#storedOf(entry, checked.value) : this.#rejected(place, 'schema'),
     );
   }

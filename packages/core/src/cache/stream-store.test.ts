@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { setUp, setUpWithStore, withoutFeed } from '../../test/cache-set-up.js';
 import { drain, follow, letters, tap } from '../../test/stream-set-up.js';
-import type { Cache, CacheStore } from './index.js';
+import { createFakeClock, memoryStore } from '../testing/index.js';
+import { type Cache, type CacheStore, createCache, type StandardSchema } from './index.js';
 import { placeOf, textOf } from './place.js';
 
 describe('a stream that is invalidated meanwhile', () => {
@@ -123,4 +124,29 @@ describe('a stream in the store', () => {
     await clock.advance(60_000);
     expect(clock.pending).toBe(0);
   });
+});
+
+it('the schema of a cache is asked about the chunks of a stream that the store has', async () => {
+  const clock = createFakeClock();
+  const shelf = memoryStore({ clock });
+  const seen: unknown[] = [];
+  const schema: StandardSchema = {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate: (value) => {
+        seen.push(value);
+        return Array.isArray(value) && value.every((chunk) => typeof chunk === 'string') ? { value } : { issues: [] };
+      },
+    },
+  };
+  const cacheOf = (store: typeof shelf) => createCache({ name: 'test', clock, store, schema });
+  async function* produce(): AsyncGenerator<string> {
+    yield 'a';
+    yield 'b';
+  }
+  for await (const _ of (await cacheOf(shelf).stream('key', produce)).chunks);
+  await clock.settle();
+  const { level } = await cacheOf(shelf.peer()).stream('key', produce);
+  expect([level, seen]).toEqual(['store', [['a', 'b']]]);
 });
