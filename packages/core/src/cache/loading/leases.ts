@@ -21,7 +21,7 @@ export interface Turn extends Leased {
 
 /** A lease while its place is computed. */
 export interface Hold {
-  /** Once more is once too often, and harmless. */
+  /** Idempotent. */
   release(): void;
 }
 

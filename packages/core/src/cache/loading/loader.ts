@@ -198,9 +198,10 @@ export class Loader {
     for (const [index, seat] of seats.entries()) {
       const { flight } = seat;
       const outcome = turn.outcomes[index];
-      if (outcome === 'granted') flight.hold = this.#leases.hold(flight.place, turn, trip.signal);
-      if (flight.isVoid) flight.hold?.release();
-      else if (typeof outcome === 'object') this.#takeStored(flight, outcome, 'store');
+      if (outcome === 'granted') {
+        flight.hold = this.#leases.hold(flight.place, turn, trip.signal);
+        if (flight.isVoid) flight.hold.release();
+      } else if (typeof outcome === 'object') this.#takeStored(flight, outcome, 'store');
       if (flight.isOver) continue;
       if (outcome === 'granted' || (outcome === 'held' && !mayWait)) sorted.mine.push(seat);
       else sorted[outcome === 'held' ? 'held' : 'changed'].push(seat);
