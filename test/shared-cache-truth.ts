@@ -13,6 +13,8 @@ export interface Verdict {
   /** Waits beyond what was computed, longest last. */
   readonly waitsMs: readonly number[];
   readonly tooLong: readonly string[];
+  /** Those by more than what a busy machine can explain. */
+  readonly farTooLong: readonly string[];
   /** Of those who were told that somebody else computes, and nobody did: the lease of one that has gone, or was not heard. */
   readonly orphanedMs: readonly number[];
   readonly hits: Readonly<Record<'memory' | 'store', number>>;
@@ -41,6 +43,8 @@ export interface TruthOptions {
 const noticedWithinMs = 200;
 /** Beside the stalls that a process has seen itself. */
 const schedulingMs = 25;
+/** Hardly ever, on a machine with more processes than cores. */
+const rareSchedulingMs = 100;
 /** A wait for others takes its first look after this, and later ones after this at most. */
 const firstLookMs = 50;
 const longestLookMs = 1_000;
@@ -129,6 +133,7 @@ export class Truth {
       failures: [...reads, ...changes].flatMap(({ way, error }) => (error === undefined ? [] : [`${way}: ${error}`])),
       waitsMs: waits.map(({ restMs }) => restMs).sort((a, b) => a - b),
       tooLong: waits.filter(({ restMs, mostMs }) => restMs > mostMs).map(({ text }) => text),
+      farTooLong: waits.filter(({ restMs, mostMs }) => restMs > mostMs + rareSchedulingMs).map(({ text }) => text),
       orphanedMs: waits.filter(({ restMs, mayMs }) => restMs > mayMs).map(({ restMs }) => restMs),
       hits: { memory: hitsOf('memory') + reads.filter(isPeekHit).length, store: hitsOf('store') },
       withoutHitMs: this.#processes.map((process) =>

@@ -33,7 +33,7 @@ const tagOf = (key: number): string => (key < busyCount ? `tag:${key % tagCount}
 
 const clients = 4;
 const longestThoughtMs = 20;
-const stallMs = 8;
+const stallMs = 4;
 
 let seen: Seen[] = [];
 const say = (what: Seen): void => {
