@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { seededRandom, systemClock, systemRandom } from '@warmpath/core/kernel';
 import fc from 'fast-check';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { connectRedis } from '../packages/core/src/cache/stores/redis/redis-client.js';
 import { redisKeys } from '../packages/core/src/cache/stores/redis/redis-keys.js';
-import type { RedisPort, RedisValue, Script } from '../packages/core/src/cache/stores/redis/redis-port.js';
 import { appendScript, followScript, holderScript } from '../packages/core/src/cache/stores/redis/stream-scripts.js';
+import type { RedisPort, RedisValue, Script } from '../packages/core/src/kernel/index.js';
+import { connectRedis } from '../packages/core/src/redis/connection/redis-client.js';
 import { SimulatedClock } from '../packages/core/test/simulated-clock.js';
 import { SimulatedServer } from '../packages/core/test/simulated-server.js';
 

@@ -88,6 +88,24 @@ const refused: readonly (readonly [title: string, rule: string, plant: Plant])[]
     "import { DatabaseSync } from 'node:sqlite';",
   ),
   plant(
+    'the inside of a part into the door of Redis',
+    importRule,
+    'packages/core/src/redis/p1.ts',
+    "export { packEntry } from '../cache/envelope.js';",
+  ),
+  plant(
+    'a part into the connections to Redis',
+    importRule,
+    'packages/core/src/redis/connection/p1.ts',
+    "import { createLimiter } from '../../limiter/index.js';",
+  ),
+  plant(
+    'the connections to Redis into a part',
+    importRule,
+    'packages/core/src/cache/stores/redis/p1.ts',
+    "import { connectRedis } from '../../../redis/connection/redis-client.js';",
+  ),
+  plant(
     'a store by its door into a part',
     importRule,
     'packages/core/src/limiter/p9.ts',
@@ -175,6 +193,14 @@ const allowed: readonly (readonly [title: string, plant: Plant])[] = [
     {
       file: 'packages/core/src/sqlite/a1.ts',
       source: "export { sqliteStore } from '../cache/stores/sqlite/sqlite-store.js';\n",
+    },
+  ],
+  [
+    'the stores of a part and the kernel into the door of Redis',
+    {
+      file: 'packages/core/src/redis/a1.ts',
+      source:
+        "export { redisStoreOver } from '../cache/stores/redis/redis-namespaces.js';\nexport { systemClock } from '../kernel/index.js';\n",
     },
   ],
   [

@@ -1,5 +1,5 @@
 import { type Cache, type CacheLevel, type CacheOptions, type CacheStore, createCache } from '../src/cache/index.js';
-import type { RedisPort } from '../src/cache/stores/redis/redis-port.js';
+import type { RedisPort } from '../src/kernel/index.js';
 import { type Clock, type Random, seededRandom } from '../src/kernel/index.js';
 import { Truth, type Version } from './cluster-truth.js';
 import { SimulatedClock } from './simulated-clock.js';

@@ -1,4 +1,4 @@
-import type { NodeClient } from '../src/cache/stores/redis/node-client.js';
+import type { NodeClient } from '../src/redis/connection/node-client.js';
 
 /** A client whose server does as the test says. */
 export class FakeNodeClient implements NodeClient {

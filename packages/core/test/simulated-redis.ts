@@ -1,5 +1,4 @@
-import type { RedisPort, RedisSubscriber, RedisValue, Script } from '../src/cache/stores/redis/redis-port.js';
-import type { Clock, Random } from '../src/kernel/index.js';
+import type { Clock, Random, RedisPort, RedisSubscriber, RedisValue, Script } from '../src/kernel/index.js';
 import { SimulatedConnection } from './simulated-connection.js';
 import { type LinkOptions, type NetworkFaults, noFaults } from './simulated-link.js';
 import { SimulatedServer } from './simulated-server.js';

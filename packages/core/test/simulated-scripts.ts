@@ -1,5 +1,5 @@
-import type { RedisValue } from '../src/cache/stores/redis/redis-port.js';
 import { formatVersions, parseVersions, type Versions } from '../src/cache/stores/redis/versions.js';
+import type { RedisValue } from '../src/kernel/index.js';
 import type { Keyspace } from './simulated-keyspace.js';
 
 /** One call of a script, on the server. */

@@ -1,5 +1,4 @@
-import type { RedisValue, Script } from '../src/cache/stores/redis/redis-port.js';
-import type { Clock, Random } from '../src/kernel/index.js';
+import type { Clock, Random, RedisValue, Script } from '../src/kernel/index.js';
 import { Keyspace } from './simulated-keyspace.js';
 import { simulatedScripts } from './simulated-scripts.js';
 import { simulatedStreamScripts } from './simulated-stream-scripts.js';

@@ -1,4 +1,4 @@
-import type { RedisValue } from '../src/cache/stores/redis/redis-port.js';
+import type { RedisValue } from '../src/kernel/index.js';
 import type { Keyspace } from './simulated-keyspace.js';
 import type { ScriptCall } from './simulated-scripts.js';
 

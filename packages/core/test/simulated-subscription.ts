@@ -1,4 +1,4 @@
-import type { RedisSubscriber } from '../src/cache/stores/redis/redis-port.js';
+import type { RedisSubscriber } from '../src/kernel/index.js';
 import { between, type LinkOptions } from './simulated-link.js';
 import type { SimulatedServer } from './simulated-server.js';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ClusterSimulation, type Plant, type Weather } from '../../test/cluster-simulation.js';
+import type { RedisPort } from '../kernel/index.js';
 import type { CacheStore, StoreFeed } from './index.js';
 import { redisStoreOver } from './stores/redis/redis-namespaces.js';
-import type { RedisPort } from './stores/redis/redis-port.js';
 
 /** Real caches over the real Redis store, on a simulated network and server (see simulated-redis.ts), on virtual time. */
 function simulate(seed: number, weather: Weather, plant?: Plant): ClusterSimulation {

@@ -1,2 +1,3 @@
-export type { RedisConnect } from '../cache/stores/redis/redis-client.js';
-export { type RedisStore, type RedisStoreOptions, redisStore } from '../cache/stores/redis/redis-store.js';
+export type { RedisStore } from '../cache/stores/redis/redis-namespaces.js';
+export type { RedisConnect } from './connection/redis-client.js';
+export { type RedisStoreOptions, redisStore } from './redis-store.js';

@@ -1,7 +1,6 @@
-import { type Clock, deadlineError, WarmpathError } from '../../kernel/index.js';
+import { Breaker, type BreakerState, type Clock, deadlineError, WarmpathError } from '../../kernel/index.js';
 import type { CacheEvent } from '../events.js';
 import type { CacheStore } from '../store.js';
-import { Breaker, type BreakerState } from './breaker.js';
 
 /** Calls that have not come back, waited for or not; more of them would only fill the memory. */
 const mostCalls = 1_000;

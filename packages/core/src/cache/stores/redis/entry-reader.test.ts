@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { RedisPort } from '../../../kernel/index.js';
 import { createFakeClock } from '../../../testing/index.js';
 import { packEntry } from '../../envelope.js';
 import { EntryReader } from './entry-reader.js';
 import { packRecord } from './record.js';
 import { redisKeys } from './redis-keys.js';
-import type { RedisPort } from './redis-port.js';
 import { RedisSpace } from './redis-space.js';
 
 const keys = redisKeys('wp', 'space');

@@ -1,8 +1,8 @@
+import type { RedisValue } from '../../../kernel/index.js';
 import type { StoreLeaseHold, StoreLeaseRequest, StoreLeases } from '../../store.js';
 import { generationIn, Judgement, tagsOf } from './judgement.js';
 import { newGeneration } from './random-text.js';
 import { type KnownKey, RedisFence } from './redis-fence.js';
-import type { RedisValue } from './redis-port.js';
 import { generationMs, type Marks, markerMs, markTags, type RedisSpace } from './redis-space.js';
 import { leaseScript, releaseScript, renewScript } from './scripts.js';
 import type { Versions } from './versions.js';

@@ -1,8 +1,7 @@
-import type { Clock, Timer } from '../../../kernel/index.js';
+import type { Clock, RedisPort, Timer } from '../../../kernel/index.js';
 import type { Invalidation } from '../../store.js';
 import { type BusMessage, parseBusMessage } from './bus-message.js';
 import type { RedisKeys } from './redis-keys.js';
-import type { RedisPort } from './redis-port.js';
 import { parseVersions, type Versions } from './versions.js';
 
 /** What a read of the versions says of the history of their namespace. */

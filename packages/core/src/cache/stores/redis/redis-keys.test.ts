@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keySlot } from './key-slot.js';
+import { keySlot } from '../../../redis/connection/key-slot.js';
 import { redisKeys } from './redis-keys.js';
 
 const awkward = [

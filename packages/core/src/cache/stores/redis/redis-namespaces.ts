@@ -1,5 +1,6 @@
-import type { Clock, Random } from '../../../kernel/index.js';
+import type { Clock, Random, RedisPort } from '../../../kernel/index.js';
 import type {
+  CacheStore,
   Invalidation,
   StoreAnswer,
   StoreFeed,
@@ -17,11 +18,18 @@ import { LeaseDesk } from './lease-desk.js';
 import { newEpoch, newPublisher } from './random-text.js';
 import { RedisFeeds } from './redis-feed.js';
 import { type RedisKeys, redisKeys } from './redis-keys.js';
-import type { RedisPort } from './redis-port.js';
 import { RedisSpace } from './redis-space.js';
-import type { RedisStore } from './redis-store.js';
 import { restartScript } from './scripts.js';
 import { StreamLog } from './stream-log.js';
+
+/** A tier that machines share. */
+export interface RedisStore extends CacheStore {
+  readonly leasing: StoreLeasing;
+  readonly streaming: StoreStreaming;
+  openFeed(namespace: string): StoreFeed;
+  /** Lets go of its connections, after waiting a moment for what is under way. Idempotent. Later calls are refused. */
+  close(): Promise<void>;
+}
 
 export interface RedisStoreSettings {
   readonly name: string;

@@ -1,7 +1,6 @@
-import type { Clock, Random } from '../../../kernel/index.js';
+import type { Clock, Random, RedisPort, RedisValue, Script } from '../../../kernel/index.js';
 import { newEpoch } from './random-text.js';
 import type { RedisKeys } from './redis-keys.js';
-import type { RedisPort, RedisValue, Script } from './redis-port.js';
 import { markTagsScript, openScript } from './scripts.js';
 import { parseVersion, parseVersions, type Versions } from './versions.js';
 

@@ -4,8 +4,8 @@ import { SimulatedClock } from '../../../../test/simulated-clock.js';
 import { type SimulatedPort, SimulatedRedis } from '../../../../test/simulated-redis.js';
 import { seededRandom } from '../../../kernel/index.js';
 import type { Invalidation, StoredEntry } from '../../store.js';
+import type { RedisStore } from './redis-namespaces.js';
 import { redisStoreOver } from './redis-namespaces.js';
-import type { RedisStore } from './redis-store.js';
 
 const namespace = 'space';
 const keys = ['a', 'b', 'c'];

@@ -1,4 +1,4 @@
-import type { Script } from './redis-port.js';
+import type { Script } from '../../../kernel/index.js';
 
 /*
  * The atomic steps. Numbers in keys, arguments and messages are decimal text. A record (`record.ts`) begins with 'WPR1', a

@@ -1,3 +1,4 @@
+import type { RedisValue } from '../../../kernel/index.js';
 import type {
   StoreStreamAppend,
   StoreStreamPieces,
@@ -6,7 +7,6 @@ import type {
   StoreStreamState,
   StreamPiece,
 } from '../../store.js';
-import type { RedisValue } from './redis-port.js';
 import type { RedisSpace } from './redis-space.js';
 import { appendScript, followScript, holderScript } from './stream-scripts.js';
 

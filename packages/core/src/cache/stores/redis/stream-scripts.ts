@@ -1,4 +1,4 @@
-import type { Script } from './redis-port.js';
+import type { Script } from '../../../kernel/index.js';
 
 /*
  * The atomic steps of streams that processes share, in the manner of `scripts.ts`. S is the log of one run, a Redis Stream; F

@@ -1,8 +1,8 @@
 import type { RedisClientOptions, RedisClusterOptions, RedisSentinelOptions } from '@redis/client';
-import { badOption, type Clock, type Random, WarmpathError } from '../../../kernel/index.js';
+import type { RedisPort } from '../../kernel/index.js';
+import { badOption, type Clock, type Random, WarmpathError } from '../../kernel/index.js';
 import { ClusterPort } from './cluster-port.js';
 import { type NodeAddress, type NodeClient, type OpenClient, oursOver } from './node-client.js';
-import type { RedisPort } from './redis-port.js';
 import { masterOf } from './sentinel.js';
 import { SinglePort } from './single-port.js';
 

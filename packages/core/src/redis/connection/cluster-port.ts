@@ -1,8 +1,8 @@
-import { type Clock, linkAbort, type Random, type Timer, untilAborted } from '../../../kernel/index.js';
+import type { RedisPort, RedisSubscriber, RedisValue, Script } from '../../kernel/index.js';
+import { type Clock, linkAbort, type Random, type Timer, untilAborted } from '../../kernel/index.js';
 import { type ClusterSlots, parseSlots } from './cluster-slots.js';
 import { keySlot } from './key-slot.js';
 import type { NodeAddress, NodeClient, OpenClient } from './node-client.js';
-import type { RedisPort, RedisSubscriber, RedisValue, Script } from './redis-port.js';
 import { operandsOf, Preparations, RedisServer, startsWith } from './redis-server.js';
 import { RedisSubscriptions } from './redis-subscriptions.js';
 

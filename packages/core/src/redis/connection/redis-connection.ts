@@ -7,7 +7,7 @@ import {
   type Timer,
   untilAborted,
   WarmpathError,
-} from '../../../kernel/index.js';
+} from '../../kernel/index.js';
 import type { NodeClient, NodeCommandOptions } from './node-client.js';
 
 export interface RedisConnectionOptions {

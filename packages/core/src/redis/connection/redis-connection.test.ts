@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import { FakeNodeClient } from '../../../../test/fake-node-client.js';
-import { createFakeClock } from '../../../testing/index.js';
+import { FakeNodeClient } from '../../../test/fake-node-client.js';
+import { createFakeClock } from '../../testing/index.js';
 import { RedisConnection } from './redis-connection.js';
 
 function setUp() {

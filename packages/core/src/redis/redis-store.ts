@@ -1,3 +1,4 @@
+import { type RedisStore, redisStoreOver } from '../cache/stores/redis/redis-namespaces.js';
 import {
   ambientRules,
   type Clock,
@@ -10,10 +11,8 @@ import {
   rule,
   systemClock,
   systemRandom,
-} from '../../../kernel/index.js';
-import type { CacheStore, StoreFeed, StoreLeasing, StoreStreaming } from '../../store.js';
-import { connectRedis, type RedisConnect } from './redis-client.js';
-import { redisStoreOver } from './redis-namespaces.js';
+} from '../kernel/index.js';
+import { connectRedis, type RedisConnect } from './connection/redis-client.js';
 
 export interface RedisStoreOptions {
   /** What events call it. Default `'redis'`. */
@@ -24,15 +23,6 @@ export interface RedisStoreOptions {
   readonly leaseTtl?: Duration;
   readonly clock?: Clock;
   readonly random?: Random;
-}
-
-/** A tier that machines share. */
-export interface RedisStore extends CacheStore {
-  readonly leasing: StoreLeasing;
-  readonly streaming: StoreStreaming;
-  openFeed(namespace: string): StoreFeed;
-  /** Lets go of its connections, after waiting a moment for what is under way. Idempotent. Later calls are refused. */
-  close(): Promise<void>;
 }
 
 const prefixRule: Rule = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { FakeNodeClient } from '../../../../test/fake-node-client.js';
-import { seededRandom } from '../../../kernel/index.js';
-import { createFakeClock } from '../../../testing/index.js';
+import { FakeNodeClient } from '../../../test/fake-node-client.js';
+import { seededRandom } from '../../kernel/index.js';
+import { createFakeClock } from '../../testing/index.js';
 import { Preparations, RedisServer } from './redis-server.js';
 
 const info = (runId: string): string => `# Server\r\nredis_version:7.0.0\r\nrun_id:${runId}\r\n`;

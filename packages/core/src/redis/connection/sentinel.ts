@@ -1,4 +1,4 @@
-import { type Clock, linkAbort, untilAborted } from '../../../kernel/index.js';
+import { type Clock, linkAbort, untilAborted } from '../../kernel/index.js';
 import type { NodeAddress, OpenClient } from './node-client.js';
 
 export interface SentinelQuestion {

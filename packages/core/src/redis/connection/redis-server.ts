@@ -1,9 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
-import type { Clock, Random } from '../../../kernel/index.js';
+import type { Clock, Random, RedisPort, RedisValue, Script } from '../../kernel/index.js';
 import type { NodeClient } from './node-client.js';
 import { RedisConnection } from './redis-connection.js';
-import type { RedisPort, RedisValue, Script } from './redis-port.js';
 
 type Prepare = Parameters<RedisPort['onServer']>[0];
 

@@ -1,6 +1,5 @@
-import type { Clock, Random } from '../../../kernel/index.js';
+import type { Clock, Random, RedisPort, RedisSubscriber, RedisValue, Script } from '../../kernel/index.js';
 import type { NodeClient } from './node-client.js';
-import type { RedisPort, RedisSubscriber, RedisValue, Script } from './redis-port.js';
 import { operandsOf, Preparations, RedisServer } from './redis-server.js';
 import { RedisSubscriptions } from './redis-subscriptions.js';
 

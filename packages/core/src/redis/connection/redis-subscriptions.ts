@@ -1,7 +1,6 @@
-import type { Clock, Random, Timer } from '../../../kernel/index.js';
+import type { Clock, Random, RedisSubscriber, Timer } from '../../kernel/index.js';
 import type { NodeClient } from './node-client.js';
 import { RedisConnection } from './redis-connection.js';
-import type { RedisSubscriber } from './redis-port.js';
 
 export interface RedisSubscriptionsOptions {
   readonly open: (signal: AbortSignal) => Promise<NodeClient>;
