@@ -1,6 +1,6 @@
 import type { ModelEvent } from './events.js';
 import { abortReason, type Clock, joinSignals, WarmpathError } from './kernel/index.js';
-import type { ChatChunk, ChatModel, ChatRequest } from './models/index.js';
+import type { ChatChunk, ChatModel, ChatRequest, ModelCall } from './models/index.js';
 import type { AttemptCall } from './retry/index.js';
 import { meterStream } from './streaming/index.js';
 
@@ -27,9 +27,10 @@ export async function beginAnswer(
   attempt: AttemptCall,
   whole: AbortSignal,
   watch: Watch,
+  call: Pick<ModelCall, 'onResponse'> = {},
 ): Promise<BegunAnswer> {
   const signal = joinSignals(attempt.signal, whole) as AbortSignal;
-  const chunks = metered(model.name, model.stream(request, { signal }), whole, watch);
+  const chunks = metered(model.name, model.stream(request, { ...call, signal }), whole, watch);
   const first = await chunks.next();
   if (first.done) throw incomplete(model.name);
   if (attempt.signal.aborted) {

@@ -1,5 +1,6 @@
 import type { CacheOptions } from './cache/index.js';
 import { badOption, checkOptions, type Rule, type Rules, rule } from './kernel/index.js';
+import { checkLimiter, type LimiterOptions } from './limiter/index.js';
 import type { ChatMessage, ChatModel, ChatRequest, Passage } from './models/index.js';
 import { type RetryOptions, retryRules } from './retry/index.js';
 import type { SelectorRule } from './selector/index.js';
@@ -11,6 +12,12 @@ export interface ChatBackend {
   readonly weight?: number;
   /** Whether it can take a request at all. Default: it can. */
   readonly when?: (request: ChatRequest) => boolean;
+  /**
+   * What its provider allows: requests, `inputTokens`, `outputTokens`, `tokens`, at the same time. Each attempt reserves what it
+   * is expected to cost and pays what it has cost; one that would wait for longer than `timeout` (here by default 10 s) goes to
+   * the next model.
+   */
+  readonly limits?: Omit<LimiterOptions, 'name' | 'clock' | 'random' | 'onEvent'>;
 }
 
 export interface ChatOptions {
@@ -42,6 +49,7 @@ const backendRules: Rules<ChatBackend> = {
   model: rule.required(chatModel),
   weight: rule.number(0),
   when: rule.function,
+  limits: rule.object,
 };
 
 const message: Rule = {
@@ -72,10 +80,12 @@ const requestRules: Rules<ChatRequest> = {
 export function checkChat(options: ChatOptions): void {
   checkOptions('createWarmpath() chat', options, chatRules);
   checkOptions('createWarmpath() chat retry', options.retry, retryRules);
-  const names = options.models.map((entry) => toBackend(entry).model.name);
+  const backends = options.models.map(toBackend);
+  const names = backends.map(({ model }) => model.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     throw badOption('createWarmpath() chat', 'models', 'a list of models with different names', twice);
+  for (const { model, limits } of backends) if (limits) checkLimiter({ ...limits, name: model.name });
 }
 
 /** @throws WarmpathError `WP_BAD_OPTION` */
@@ -91,5 +101,10 @@ export function toBackend(entry: ChatModel | ChatBackend): ChatBackend {
     checkOptions('createWarmpath() chat model', entry, backendRules);
     return entry;
   }
-  throw badOption('createWarmpath() chat', 'models', 'a list of chat models, or of { model, weight?, when? }', entry);
+  throw badOption(
+    'createWarmpath() chat',
+    'models',
+    'a list of chat models, or of { model, weight?, when?, limits? }',
+    entry,
+  );
 }

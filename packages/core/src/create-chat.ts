@@ -1,10 +1,19 @@
-import { beginAnswer } from './begin-answer.js';
+import { type BegunAnswer, beginAnswer } from './begin-answer.js';
 import type { Cache, CacheLevel } from './cache/index.js';
 import { type ChatOptions, checkRequest, toBackend } from './chat-options.js';
 import type { WarmpathEvent } from './events.js';
 import { type Clock, currentContext, isWarmpathError, linkAbort, type Random, remainingMs } from './kernel/index.js';
-import { type ChatAnswer, type ChatChunk, type ChatModel, type ChatRequest, collectAnswer } from './models/index.js';
-import { retry, withFallback } from './retry/index.js';
+import type { Limiter } from './limiter/index.js';
+import {
+  type ChatAnswer,
+  type ChatChunk,
+  type ChatModel,
+  type ChatRequest,
+  collectAnswer,
+  type ModelCall,
+} from './models/index.js';
+import { payFor } from './paid-answer.js';
+import { type AttemptCall, retry, withFallback } from './retry/index.js';
 import { createSelector, noBackend, type Selector } from './selector/index.js';
 
 /** Which layer answered: a cached answer, one under way for somebody else, or a model just now. */
@@ -43,14 +52,16 @@ interface Surroundings {
   readonly report: (event: WarmpathEvent) => void;
   /** Undefined: nothing is cached. */
   readonly cache: Cache | undefined;
+  /** Of the models that have limits, by name. */
+  readonly limiters: ReadonlyMap<string, Limiter>;
 }
 
 /**
  * The order of the layers for one question: the cache (memory, store, an answer under way), then the selector's ranking,
- * fallback along it, retries at each model, and the model itself. Retry and fallback end with the first chunk: what a
+ * fallback along it, retries at each model, the model's limits, and the model itself. Retry and fallback end with the first chunk: what a
  * reader has seen is never said again in other words.
  */
-export function createChat(options: ChatOptions, { clock, random, report, cache }: Surroundings): Chat {
+export function createChat(options: ChatOptions, { clock, random, report, cache, limiters }: Surroundings): Chat {
   const backends = options.models.map(toBackend);
   const models = new Map(backends.map(({ model }) => [model.name, model]));
   const selector: Selector<ChatRequest> = createSelector({
@@ -69,6 +80,14 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
     return model;
   }
 
+  /** Each physical attempt pays. */
+  function begin(name: string, request: ChatRequest, attempt: AttemptCall, whole: AbortSignal): Promise<BegunAnswer> {
+    const ask = (call?: Pick<ModelCall, 'onResponse'>): Promise<BegunAnswer> =>
+      beginAnswer(modelOf(name), request, attempt, whole, { clock, report }, call);
+    const limiter = limiters.get(name);
+    return limiter ? payFor({ limiter, model: name, request, signal: attempt.signal, clock }, ask) : ask();
+  }
+
   async function* produce(request: ChatRequest, signal: AbortSignal): AsyncGenerator<KeptChunk> {
     const ranking = selector.rank(request).backends;
     if (ranking.length === 0) throw noBackend('chat', names);
@@ -76,7 +95,7 @@ export function createChat(options: ChatOptions, { clock, random, report, cache 
     const steps = ranking.map((name) => ({
       name,
       run: () =>
-        retry((attempt) => beginAnswer(modelOf(name), request, attempt, signal, { clock, report }), {
+        retry((attempt) => begin(name, request, attempt, signal), {
           ...tries,
           timeout,
           name,

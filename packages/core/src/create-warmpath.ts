@@ -1,6 +1,6 @@
 import { type Batcher, type BatcherOptions, type BatchFunction, createBatcher } from './batcher/index.js';
 import { type Cache, type CacheOptions, cacheRules, createCache } from './cache/index.js';
-import { type ChatOptions, checkChat } from './chat-options.js';
+import { type ChatOptions, checkChat, toBackend } from './chat-options.js';
 import { type Chat, createChat } from './create-chat.js';
 import type { WarmpathEvent } from './events.js';
 import {
@@ -16,12 +16,20 @@ import {
   systemRandom,
   WarmpathError,
 } from './kernel/index.js';
-import { createLimiter, type Limiter, type LimiterOptions } from './limiter/index.js';
+import { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus } from './limiter/index.js';
 import { type AttemptCall, type RetryOptions, retry } from './retry/index.js';
-import { createPerformanceRecorder, type ObservedEvent, type PerformanceSnapshot } from './telemetry/index.js';
+import {
+  createPerformanceRecorder,
+  type LimiterStats,
+  type ObservedEvent,
+  type PerformanceSnapshot,
+} from './telemetry/index.js';
 
 /** What the runtime gives to every part itself. */
 type Given = 'name' | 'clock' | 'random' | 'onEvent';
+
+/** How long a model is waited for that has no room, before another one is asked. */
+const modelPatience = '10s';
 
 export interface WarmpathOptions {
   /** Defaults of every cache. */
@@ -32,6 +40,11 @@ export interface WarmpathOptions {
   readonly random?: Random;
   /** Hears everything that the parts report. What it throws is said once and passed over. */
   readonly onEvent?: (event: WarmpathEvent) => void;
+}
+
+/** What the parts have counted, and how the limiters stand. */
+export interface RuntimeSnapshot extends PerformanceSnapshot {
+  readonly limiters: Readonly<Record<string, LimiterStats & LimiterStatus>>;
 }
 
 /**
@@ -53,7 +66,7 @@ export interface Warmpath {
   /** Questions to the models, through every layer. */
   readonly chat: Chat;
   /** What the runtime has done and saved so far. */
-  snapshot(): PerformanceSnapshot;
+  snapshot(): RuntimeSnapshot;
   /** For adapters: what they report joins the listener and the snapshot. */
   report(event: WarmpathEvent): void;
   /**
@@ -92,18 +105,32 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     return caches.get(name, own, () => createCache({ ...options.cache, ...given(own), ...ambient, random, name }));
   }
 
+  function limiter(name: string, own?: Omit<LimiterOptions, Given>): Limiter {
+    return limiters.get(name, own, () =>
+      createLimiter({ ...required('limiter', name, own), ...ambient, random, name }),
+    );
+  }
+
+  function modelLimiters(chat: ChatOptions): ReadonlyMap<string, Limiter> {
+    const limited = chat.models.map(toBackend).filter(({ limits }) => limits !== undefined);
+    return new Map(
+      limited.map(({ model: { name }, limits }) => [name, limiter(name, { timeout: modelPatience, ...given(limits) })]),
+    );
+  }
+
   // Bad defaults are refused here, not at the first cache.
   if (options.cache) checkOptions('createWarmpath() cache', { ...options.cache, name: 'defaults' }, cacheRules);
   if (options.chat) checkChat(options.chat);
   const chatCache = options.chat?.cache === false ? undefined : options.chat && cache('chat', options.chat.cache ?? {});
-  const chat = options.chat && createChat(options.chat, { clock, random, report, cache: chatCache });
+  const chat =
+    options.chat &&
+    createChat(options.chat, { clock, random, report, cache: chatCache, limiters: modelLimiters(options.chat) });
 
   return {
     clock,
     random,
     cache,
-    limiter: (name, own) =>
-      limiters.get(name, own, () => createLimiter({ ...required('limiter', name, own), ...ambient, name })),
+    limiter,
     batcher: <Item, Result>(name: string, run: BatchFunction<Item, Result>, own?: Omit<BatcherOptions<Item>, Given>) =>
       batchers.get(name, own, () => createBatcher<Item, Result>(run, { ...own, ...ambient, name }), run) as Batcher<
         Item,
@@ -114,11 +141,16 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
       if (chat) return chat;
       throw badOption('createWarmpath()', 'chat', 'given before the runtime can chat: { models: [...] }', undefined);
     },
-    snapshot: () => recorder.snapshot(),
+    snapshot() {
+      const counted = recorder.snapshot();
+      const standing = limiters.entries().map(([name, limiter]) => [name, withStatus(counted, name, limiter)] as const);
+      return { ...counted, limiters: Object.fromEntries(standing) };
+    },
     report,
     async close() {
       await Promise.all(batchers.all().map((batcher) => batcher.close()));
       await Promise.all(caches.all().map((cache) => cache.close())); // a last batch may have written
+      await Promise.all(limiters.all().map((limiter) => limiter.close()));
     },
   };
 }
@@ -148,9 +180,17 @@ class Registry<Part> {
     return part;
   }
 
+  entries(): [name: string, part: Part][] {
+    return Array.from(this.#parts, ([name, { part }]) => [name, part]);
+  }
+
   all(): Part[] {
     return Array.from(this.#parts.values(), ({ part }) => part);
   }
+}
+
+function withStatus(counted: PerformanceSnapshot, name: string, limiter: Limiter): LimiterStats & LimiterStatus {
+  return { ...(counted.limiters[name] ?? { allowed: 0, refused: 0, decidedBy: {} }), ...limiter.status() };
 }
 
 /** Options without those that are undefined: they mean the default, which here is the runtime's. */

@@ -31,7 +31,7 @@ export {
 } from './cache/index.js';
 export type { ChatBackend, ChatOptions } from './chat-options.js';
 export type { AnswerLayer, Chat, StreamedAnswer } from './create-chat.js';
-export { createWarmpath, type Warmpath, type WarmpathOptions } from './create-warmpath.js';
+export { createWarmpath, type RuntimeSnapshot, type Warmpath, type WarmpathOptions } from './create-warmpath.js';
 export type { ModelEvent, WarmpathEvent } from './events.js';
 export {
   type AttemptBudget,
@@ -51,12 +51,30 @@ export {
   type WarmpathErrorCode,
 } from './kernel/index.js';
 export {
+  type Allowed,
+  type CalendarLimit,
+  type ConcurrencyLimit,
+  type Cost,
+  type CostByUnit,
   createLimiter,
+  type DecidedBy,
   type Decision,
+  type DimensionStanding,
+  type Lease,
+  type Limit,
   type Limiter,
   type LimiterEvent,
   type LimiterOptions,
+  type LimiterStatus,
+  type LimiterStore,
+  type RefusalReason,
+  type Refused,
+  type Reservation,
+  type ReserveCall,
   rateLimitHeaders,
+  settleFromStream,
+  type TakeCall,
+  type WindowLimit,
 } from './limiter/index.js';
 export {
   type ChatAnswer,

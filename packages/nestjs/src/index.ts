@@ -20,7 +20,7 @@ export { exceptionProblem } from './exception-problem.js';
 export { GzipInterceptor, type GzipOptions } from './gzip-interceptor.js';
 export type { WarmpathModuleOptions } from './options.js';
 export { ProblemFilter } from './problem-filter.js';
-export { RateLimitedException, type Refusal } from './rate-limited-exception.js';
+export { RateLimitedException } from './rate-limited-exception.js';
 export { toSseEvent } from './sse-event.js';
 export { StreamInterceptor, type StreamOptions } from './stream-interceptor.js';
 export { InjectWarmpath, WARMPATH, WarmpathRuntime } from './tokens.js';

@@ -1,28 +1,31 @@
 import { HttpException } from '@nestjs/common';
-import { type Decision, type Limiter, rateLimitHeaders } from '@warmpath/core/limiter';
+import { type Limiter, type Refused, rateLimitHeaders } from '@warmpath/core/limiter';
 
-export type Refusal = Extract<Decision, { readonly ok: false }>;
-
-/** A `@RateLimited` method was over its limit and did not run. Over HTTP: status 429. */
+/** A `@RateLimited` method was over its limit and did not run. Over HTTP: status 429, or 503 where nobody can tell. */
 export class RateLimitedException extends HttpException {
   /** The name of the limiter that refused. */
   readonly limiter: string;
-  readonly decision: Refusal;
+  readonly decision: Refused;
   /** `Retry-After`, `RateLimit` and `RateLimit-Policy`: set by the module over HTTP, of use elsewhere. */
   readonly headers: Readonly<Record<string, string>>;
 
   /** @param policy what the headers call the limit; the limiter's name may be that of a class, which is not the client's business */
-  constructor(limiter: Pick<Limiter, 'name' | 'limit' | 'windowMs'>, decision: Refusal, policy: string = 'default') {
-    const { waitMs } = decision;
+  constructor(limiter: Pick<Limiter, 'name'>, decision: Refused, policy: string = 'default') {
+    const { waitMs, reason } = decision;
     const again = Number.isFinite(waitMs) ? { retryAfterMs: Math.ceil(waitMs) } : {};
-    super({ statusCode: 429, error: 'Too Many Requests', message: sentence(limiter, waitMs), ...again }, 429);
+    const [status, error] =
+      reason === 'store-unavailable' ? ([503, 'Service Unavailable'] as const) : ([429, 'Too Many Requests'] as const);
+    super({ statusCode: status, error, message: sentence(decision), ...again }, status);
     this.limiter = limiter.name;
     this.decision = decision;
-    this.headers = rateLimitHeaders({ ...limiter, name: policy }, decision);
+    this.headers = rateLimitHeaders({ name: policy }, decision);
   }
 }
 
-function sentence({ limit, windowMs }: Pick<Limiter, 'limit' | 'windowMs'>, waitMs: number): string {
-  const rate = `The limit is ${limit} in ${windowMs / 1000} s`;
-  return Number.isFinite(waitMs) ? `${rate}. Try again in ${Math.max(1, Math.ceil(waitMs / 1000))} s.` : `${rate}.`;
+function sentence({ reason, dimension, dimensions, waitMs }: Refused): string {
+  const again = Number.isFinite(waitMs) ? ` Try again in ${Math.max(1, Math.ceil(waitMs / 1000))} s.` : '';
+  if (reason === 'store-unavailable') return `Whether there is room cannot be told at the moment.${again}`;
+  const { limit = 0, unit = 'requests', windowMs = 0 } = dimensions.find((each) => each.dimension === dimension) ?? {};
+  const amount = unit === 'requests' || windowMs === 0 ? `${limit}` : `${limit} ${unit}`;
+  return `The limit is ${amount} ${windowMs === 0 ? 'at a time' : `in ${windowMs / 1000} s`}.${again}`;
 }

@@ -23,6 +23,7 @@ const told: Partial<Record<WarmpathErrorCode, { readonly status: number; readonl
   WP_STREAM_LOST: { status: 502, detail: 'The answer broke off before its end. Try again.' },
   WP_CLOSED: { status: 503, detail: 'The server is shutting down. Try again later.' },
   WP_NO_BACKEND: { status: 503, detail: 'No model can take this request at the moment. Try again later.' },
+  WP_RATE_LIMITED: { status: 503, detail: 'The quota of the model is used up at the moment. Try again later.' },
   WP_OVERLOADED: { status: 503, detail: 'The server has too much to do. Try again later.' },
   WP_DEADLINE: { status: 504, detail: 'The answer took longer than it may. Try again later.' },
 };

@@ -32,6 +32,8 @@ export interface ChatRequest {
 export interface ModelCall {
   /** Ends the call: it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Hears of each answer of a model's server, good or bad, once its headers are there: they tell of limits. */
+  readonly onResponse?: (response: { readonly status: number; readonly headers: Headers }) => void;
 }
 
 export type FinishReason = 'stop' | 'length' | 'content-filter' | 'tool-calls' | 'other';

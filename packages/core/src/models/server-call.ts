@@ -25,7 +25,12 @@ export function endpoint(baseUrl: string | URL, path: string): URL {
  * Posts JSON and resolves with the answer once its headers are there.
  * @throws WarmpathError `WP_MODEL_REQUEST` when the server cannot be reached or answers with an error; the signal's reason
  */
-async function post(server: ModelServer, url: URL, body: object, signal: AbortSignal): Promise<Response> {
+async function post(
+  server: ModelServer,
+  url: URL,
+  body: object,
+  { signal, onResponse }: ModelCall & { readonly signal: AbortSignal },
+): Promise<Response> {
   const headers = { 'content-type': 'application/json', ...server.headers };
   let response: Response;
   try {
@@ -33,6 +38,7 @@ async function post(server: ModelServer, url: URL, body: object, signal: AbortSi
   } catch (error) {
     throw signal.aborted ? abortReason(signal) : unreachable(server, error);
   }
+  onResponse?.({ status: response.status, headers: response.headers });
   if (!response.ok) throw await refusedBy(server, response, signal);
   return response;
 }
@@ -46,7 +52,7 @@ export async function postForJson(
 ): Promise<JsonObject> {
   const { signal = new AbortController().signal } = call;
   if (signal.aborted) throw abortReason(signal);
-  const response = await post(server, url, body, signal);
+  const response = await post(server, url, body, { ...call, signal });
   let text: string;
   try {
     text = await readText(server, response, longestAnswer);
@@ -88,7 +94,7 @@ export function postForText(server: ModelServer, url: URL, body: object, call: M
     const { signal } = link;
     try {
       if (signal.aborted) throw abortReason(signal);
-      reader = await openBody(server, await post(server, url, body, signal));
+      reader = await openBody(server, await post(server, url, body, { ...call, signal }));
       yield* decoded(server, reader, signal);
     } catch (error) {
       if (!left) throw error;

@@ -25,7 +25,7 @@ export interface RedisStoreOptions {
   readonly random?: Random;
 }
 
-const prefixRule: Rule = {
+export const prefixRule: Rule = {
   text: 'a string that is not empty, without braces and white space',
   allows: (value) => typeof value === 'string' && /^[^{}\s]+$/.test(value),
 };

@@ -1,6 +1,7 @@
 export {
   type CacheStats,
   createPerformanceRecorder,
+  type LimiterStats,
   type ModelStats,
   type ObservedEvent,
   type PerformanceRecorder,

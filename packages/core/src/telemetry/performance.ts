@@ -16,7 +16,7 @@ export type ObservedEvent =
       readonly cache: string;
     }
   | { readonly type: 'cache.computed'; readonly cache: string; readonly background: boolean }
-  | { readonly type: 'limiter.allowed' | 'limiter.refused'; readonly limiter: string }
+  | { readonly type: 'limiter.allowed' | 'limiter.refused'; readonly limiter: string; readonly decidedBy: string }
   | { readonly type: 'batch.done' | 'batch.failed'; readonly batcher: string; readonly items: number }
   | { readonly type: 'retry.attempt'; readonly name: string; readonly attempt: number; readonly outcome: string }
   | { readonly type: 'fallback.used'; readonly name: string }
@@ -48,6 +48,13 @@ export interface CacheStats {
   savedMs: number;
 }
 
+export interface LimiterStats {
+  allowed: number;
+  refused: number;
+  /** How many of these were decided by whom: `local` and `none` are those of an outage of the store. */
+  decidedBy: Record<string, number>;
+}
+
 export interface Quantiles {
   readonly count: number;
   readonly p50: number;
@@ -69,7 +76,7 @@ export interface ModelStats {
 export interface PerformanceSnapshot {
   readonly uptimeMs: number;
   readonly caches: Readonly<Record<string, CacheStats>>;
-  readonly limiters: Readonly<Record<string, { allowed: number; refused: number }>>;
+  readonly limiters: Readonly<Record<string, LimiterStats>>;
   readonly batchers: Readonly<Record<string, { batches: number; failures: number; items: number }>>;
   readonly retries: Readonly<Record<string, { attempts: number; extraAttempts: number; failures: number }>>;
   readonly fallbacks: Readonly<Record<string, { used: number }>>;
@@ -99,7 +106,7 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
     storeFailures: 0,
     savedMs: 0,
   }));
-  const limiters = new Tally(() => ({ allowed: 0, refused: 0 }));
+  const limiters = new Tally((): LimiterStats => ({ allowed: 0, refused: 0, decidedBy: {} }));
   const batchers = new Tally(() => ({ batches: 0, failures: 0, items: 0 }));
   const retries = new Tally(() => ({ attempts: 0, extraAttempts: 0, failures: 0 }));
   const fallbacks = new Tally(() => ({ used: 0 }));
@@ -140,11 +147,12 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
         caches.of(event.cache).storeFailures++;
         return;
       case 'limiter.allowed':
-        limiters.of(event.limiter).allowed++;
+      case 'limiter.refused': {
+        const stats = limiters.of(event.limiter);
+        stats[event.type === 'limiter.allowed' ? 'allowed' : 'refused']++;
+        stats.decidedBy[event.decidedBy] = (stats.decidedBy[event.decidedBy] ?? 0) + 1;
         return;
-      case 'limiter.refused':
-        limiters.of(event.limiter).refused++;
-        return;
+      }
       case 'batch.done':
       case 'batch.failed': {
         const stats = batchers.of(event.batcher);
@@ -188,7 +196,7 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
           hitRate: asked === 0 ? null : hit / asked,
         };
       }),
-      limiters: limiters.map((stats) => ({ ...stats })),
+      limiters: limiters.map((stats) => ({ ...stats, decidedBy: { ...stats.decidedBy } })),
       batchers: batchers.map((stats) => ({ ...stats })),
       retries: retries.map((stats) => ({ ...stats })),
       fallbacks: fallbacks.map((stats) => ({ ...stats })),

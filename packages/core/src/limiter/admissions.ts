@@ -1,0 +1,241 @@
+import { abortReason, type Clock } from '../kernel/index.js';
+import type { RefusalReason } from './contract.js';
+import { windowMsOf } from './decision.js';
+import type { Desk, DeskAnswer } from './desk.js';
+import { type Amounts, capacityOf, type Dimension, type Verdict } from './dimensions.js';
+import type { ProviderFeedback } from './provider-feedback.js';
+import { type Attempt, type Outcome, WaitingRoom, type Wish } from './waiting/waiting-room.js';
+
+/** Somebody who wants to be let through. */
+export interface Request extends Wish {
+  /** For a reservation. */
+  readonly leaseTtlMs: number | undefined;
+}
+
+export interface Admission {
+  readonly answer: DeskAnswer;
+  /** Undefined where it was let through. */
+  readonly refused?: { readonly reason: RefusalReason; readonly waitMs: number };
+}
+
+export interface AdmissionsOptions {
+  /** For people. */
+  readonly what: string;
+  readonly dimensions: readonly Dimension[];
+  readonly desk: Desk<DeskAnswer | Promise<DeskAnswer>>;
+  readonly feedback: ProviderFeedback;
+  readonly shareOf: (tenant: string) => number;
+  readonly agingMs: number;
+  readonly maxWaiting: number;
+  readonly clock: Clock;
+}
+
+/** Kept for so many keys that somebody waits for; of others a prediction knows what is queued and no more. */
+const mostRefusals = 10_000;
+
+/** Who is let through, and in which order: what the desk says, once it is somebody's turn and its provider has nothing against it. */
+export class Admissions {
+  readonly #options: AdmissionsOptions;
+  readonly #capacities: Amounts;
+  readonly #room: WaitingRoom<DeskAnswer, Request>;
+  /** The last one of each key that somebody waits for. */
+  readonly #refusals = new Map<string, { readonly answer: DeskAnswer; readonly at: number }>();
+  /** How long reservations are kept, smoothed; 0 as long as nobody knows. */
+  #heldMs = 0;
+
+  constructor(options: AdmissionsOptions) {
+    const { dimensions, clock, shareOf, agingMs, maxWaiting, what } = options;
+    this.#options = options;
+    this.#capacities = dimensions.map(capacityOf);
+    this.#room = new WaitingRoom<DeskAnswer, Request>({
+      clock,
+      attempt: (request) => this.#attempt(request),
+      giveBack: (request, answer) => this.#giveBack(request, answer),
+      costOf: ({ amounts }) => dimensions.reduce((most, { limit }, i) => Math.max(most, (amounts[i] ?? 0) / limit), 0),
+      predictMs: (request, queued) => this.#predictMs(request, queued),
+      weightOf: shareOf,
+      agingMs,
+      maxWaiting,
+      what,
+    });
+  }
+
+  get waiting(): number {
+    return this.#room.size;
+  }
+
+  /** What is above it would never pass. @returns the index of the dimension that it is above; -1 where it is not */
+  impossible(amounts: Amounts): number {
+    for (let index = 0; index < amounts.length; index++) {
+      if ((amounts[index] ?? 0) > (this.#capacities[index] ?? 0)) return index;
+    }
+    return -1;
+  }
+
+  /** For a desk that answers at once: lets it through or refuses it, whatever its deadline. */
+  now(request: Request): Admission {
+    const impossible = this.#impossible(request);
+    if (impossible) return impossible;
+    if (this.#room.sizeOf(request.key) > 0) return this.#refusal(request, 'quota', this.#queueMs(request));
+    const attempt = this.#attempt(request);
+    const admission = attempt instanceof Promise ? undefined : this.#tried(request, attempt, false);
+    if (!admission) throw new TypeError('This desk does not answer at once.');
+    return admission;
+  }
+
+  /**
+   * Lets it through when it is its turn, or refuses it, at once if it would take too long.
+   * @throws the signal's reason; WarmpathError `WP_CLOSED`
+   */
+  inTurn(request: Request): Admission | Promise<Admission> {
+    const atOnce = this.#impossible(request) ?? this.#atOnce(request);
+    if (atOnce instanceof Promise) return atOnce.then((admission) => admission ?? this.#inQueue(request));
+    return atOnce ?? this.#inQueue(request);
+  }
+
+  /** @returns undefined for one that has to wait, and may */
+  #atOnce(request: Request): Admission | undefined | Promise<Admission | undefined> {
+    const { key, signal, deadline } = request;
+    if (signal?.aborted) throw abortReason(signal);
+    const isPatient = deadline > this.#options.clock.now();
+    if (this.#room.sizeOf(key) > 0)
+      return isPatient ? undefined : this.#refusal(request, 'quota', this.#queueMs(request));
+    const attempt = this.#attempt(request);
+    if (!(attempt instanceof Promise)) return this.#tried(request, attempt, isPatient);
+    return attempt.then((done) => {
+      if (!signal?.aborted) return this.#tried(request, done, isPatient);
+      if (done.ok) this.#giveBack(request, done.verdict);
+      throw abortReason(signal);
+    });
+  }
+
+  #tried(request: Request, attempt: Attempt<DeskAnswer>, isPatient: boolean): Admission | undefined {
+    const { ok, waitMs, verdict: answer } = attempt;
+    if (ok) return this.#over(request, { answer });
+    this.#options.feedback.onHeldBack(request.key);
+    if (answer.isUnavailable) return this.#over(request, { answer, refused: { reason: 'store-unavailable', waitMs } });
+    return isPatient ? undefined : this.#over(request, { answer, refused: { reason: 'quota', waitMs } });
+  }
+
+  async #inQueue(request: Request): Promise<Admission> {
+    try {
+      return this.#outcome(request, await this.#room.enter(request));
+    } finally {
+      this.#forgetRefusal(request.key);
+    }
+  }
+
+  #over({ key }: Request, admission: Admission): Admission {
+    this.#forgetRefusal(key);
+    return admission;
+  }
+
+  #forgetRefusal(key: string): void {
+    if (this.#room.sizeOf(key) === 0) this.#refusals.delete(key);
+  }
+
+  /** More is to be had for this key than a moment ago. */
+  wake(key: string): void {
+    this.#room.wake(key);
+  }
+
+  /** A reservation was kept for so long. */
+  onReleased(heldMs: number): void {
+    this.#heldMs = this.#heldMs === 0 ? heldMs : this.#heldMs * 0.8 + heldMs * 0.2;
+  }
+
+  close(): void {
+    this.#room.close();
+  }
+
+  #impossible(request: Request): Admission | undefined {
+    const binding = this.impossible(request.amounts);
+    if (binding < 0) return undefined;
+    const { desk } = this.#options;
+    const verdict = {
+      ...unpacked(
+        desk.look(
+          request.key,
+          request.amounts.map(() => 0),
+        ),
+      ),
+      ok: false,
+      binding,
+    };
+    const answer = { verdict, decidedBy: desk.decidesAs, charge: undefined };
+    return { answer, refused: { reason: 'impossible', waitMs: Number.POSITIVE_INFINITY } };
+  }
+
+  /** How long a newcomer would have to wait for those who wait already. */
+  #queueMs(request: Request): number {
+    return this.#predictMs(request, this.#room.queuedAmounts(request));
+  }
+
+  #outcome(request: Request, outcome: Outcome<DeskAnswer>): Admission {
+    if (outcome.refused === undefined) return { answer: outcome.verdict };
+    return this.#refusal(request, outcome.refused, outcome.predictedWaitMs);
+  }
+
+  #refusal({ key, amounts }: Request, reason: RefusalReason, waitMs: number): Admission {
+    const answer = this.#refusals.get(key)?.answer ?? {
+      verdict: this.#options.desk.look(key, amounts),
+      decidedBy: this.#options.desk.decidesAs,
+      charge: undefined,
+    };
+    const isAway = answer.isUnavailable === true && reason === 'deadline';
+    return { answer, refused: { reason: isAway ? 'store-unavailable' : reason, waitMs } };
+  }
+
+  #attempt(request: Request): Attempt<DeskAnswer> | Promise<Attempt<DeskAnswer>> {
+    const { feedback, desk } = this.#options;
+    const { key, amounts, leaseTtlMs } = request;
+    const refusal = feedback.isSilent ? undefined : feedback.refusal(key, amounts);
+    if (refusal) {
+      return this.#heard(request, { verdict: refusal, decidedBy: desk.decidesAs, charge: undefined });
+    }
+    const answer = desk.take(key, amounts, { limits: feedback.limitsOf(key), leaseTtlMs });
+    return answer instanceof Promise ? answer.then((told) => this.#heard(request, told)) : this.#heard(request, answer);
+  }
+
+  #heard({ key, amounts }: Request, answer: DeskAnswer): Attempt<DeskAnswer> {
+    const { feedback, desk, dimensions, clock } = this.#options;
+    const { ok, waitMs, binding } = answer.verdict;
+    if (ok) {
+      if (!feedback.isSilent) feedback.onTaken(key, amounts);
+      return { ok, waitMs: 0, verdict: answer };
+    }
+    if (this.#refusals.size < mostRefusals || this.#refusals.has(key)) {
+      this.#refusals.set(key, { answer, at: clock.now() });
+    }
+    const isUpperBound = desk.isShared && dimensions[binding]?.kind === 'concurrency';
+    return { ok, waitMs, verdict: answer, isUpperBound };
+  }
+
+  #giveBack({ key, amounts }: Request, { charge }: DeskAnswer): void {
+    if (!charge) return;
+    this.#options.desk.settle(
+      charge,
+      amounts.map((amount) => -amount),
+    );
+    this.#room.wake(key);
+  }
+
+  /** As long as the last refusal said, and as long as it takes until what is queued before it has come back. */
+  #predictMs({ key, amounts }: Request, queued: Amounts): number {
+    const { dimensions, desk, clock } = this.#options;
+    const last = this.#refusals.get(key);
+    const verdict: Verdict = last?.answer.verdict ?? desk.look(key, amounts);
+    const goneMs = last ? clock.now() - last.at : 0;
+    return dimensions.reduce((longest, dimension, index) => {
+      const waitMs = (verdict.waitsMs[index] ?? 0) - goneMs;
+      const backlog = (queued[index] ?? 0) + (amounts[index] ?? 0) - (verdict.remaining[index] ?? 0);
+      const unitMs = (dimension.kind === 'concurrency' ? this.#heldMs : windowMsOf(dimension)) / dimension.limit;
+      return Math.max(longest, waitMs, backlog * unitMs - goneMs);
+    }, 0);
+  }
+}
+
+/** Whatever gives it, as data. */
+function unpacked({ ok, binding, waitMs, remaining, resetMs, waitsMs }: Verdict): Verdict {
+  return { ok, binding, waitMs, remaining, resetMs, waitsMs };
+}

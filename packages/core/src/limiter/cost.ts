@@ -1,0 +1,106 @@
+import { badOption } from '../kernel/index.js';
+import type { Cost, CostByUnit } from './contract.js';
+import type { Amounts, Dimension } from './dimensions.js';
+
+/** Units that every cost may name, whether they are limited or not. */
+const knownUnits: readonly string[] = ['requests', 'tokens', 'inputTokens', 'outputTokens'];
+
+/** Turns costs into amounts by dimension. */
+export class CostPlan {
+  readonly #where: string;
+  readonly #dimensions: readonly Dimension[];
+  readonly #units: ReadonlySet<string>;
+  /** What a plain number counts: requests, or the only unit that is limited. */
+  readonly #plainUnit: string;
+  readonly #one: Amounts;
+
+  constructor(where: string, dimensions: readonly Dimension[]) {
+    this.#where = where;
+    this.#dimensions = dimensions;
+    const limited = new Set(dimensions.filter(({ kind }) => kind !== 'concurrency').map(({ unit }) => unit));
+    const [only = 'requests'] = limited;
+    this.#units = new Set([...knownUnits, ...limited]);
+    this.#plainUnit = limited.size === 1 ? only : 'requests';
+    this.#one = Object.freeze(this.#amounts({ [this.#plainUnit]: 1 }));
+  }
+
+  /** @throws WarmpathError `WP_BAD_OPTION` */
+  amountsOf(cost: Cost | undefined): Amounts {
+    if (cost === undefined || cost === 1) return this.#one;
+    if (typeof cost === 'number') {
+      if (!(cost >= 0)) throw badOption(this.#where, 'cost', 'a number from 0 up, or numbers by unit', cost);
+      return this.#amounts({ requests: 1, [this.#plainUnit]: cost });
+    }
+    this.#check(cost);
+    return this.#amounts({ requests: 1, ...cost });
+  }
+
+  /** A cost by its units, however it is written. @throws WarmpathError `WP_BAD_OPTION` */
+  unitsOf(cost: Cost = {}): CostByUnit {
+    if (typeof cost === 'number') return { [this.#plainUnit]: cost };
+    this.#check(cost);
+    return cost;
+  }
+
+  /**
+   * What has to be corrected to come from `reserved` to the cost in the end; units that are not named stay as they are.
+   * @throws WarmpathError `WP_BAD_OPTION`
+   */
+  corrections(reserved: Amounts, actual: Cost): Amounts {
+    const named: CostByUnit = this.#byUnit(actual);
+    const total = tokensOf(named);
+    return this.#dimensions.map(({ kind, unit }, index) => {
+      const used = unit === 'tokens' ? total : named[unit];
+      return kind === 'concurrency' || used === undefined ? 0 : used - (reserved[index] ?? 0);
+    });
+  }
+
+  /** The opposite of `amountsOf`, as far as units are limited. */
+  byUnit(amounts: Amounts): CostByUnit {
+    const named: Record<string, number> = {};
+    for (const [index, { kind, unit }] of this.#dimensions.entries()) {
+      if (kind !== 'concurrency') named[unit] = amounts[index] ?? 0;
+    }
+    return named;
+  }
+
+  /** 0 says that there was no call at all: then nothing of it counts. */
+  #byUnit(actual: Cost): CostByUnit {
+    if (actual === 0) return Object.fromEntries(Array.from(this.#units, (unit) => [unit, 0]));
+    if (typeof actual !== 'number') {
+      this.#check(actual);
+      return actual;
+    }
+    if (!(actual > 0)) throw badOption(this.#where, 'actual', 'a number from 0 up, or numbers by unit', actual);
+    return { [this.#plainUnit]: actual };
+  }
+
+  #check(cost: CostByUnit): void {
+    if (typeof cost !== 'object' || cost === null || Array.isArray(cost)) {
+      throw badOption(this.#where, 'cost', 'a number from 0 up, or numbers by unit', cost);
+    }
+    for (const [unit, amount] of Object.entries(cost)) {
+      if (!this.#units.has(unit)) {
+        const names = Array.from(this.#units, (name) => `'${name}'`).join(', ');
+        throw badOption(this.#where, `cost.${unit}`, `left out, since the units of this limiter are ${names}`, amount);
+      }
+      if (amount !== undefined && !(amount >= 0)) {
+        throw badOption(this.#where, `cost.${unit}`, 'a number from 0 up', amount);
+      }
+    }
+  }
+
+  #amounts(cost: CostByUnit): number[] {
+    const tokens = tokensOf(cost) ?? 0;
+    return this.#dimensions.map(({ kind, unit }) => {
+      if (kind === 'concurrency') return 1;
+      return unit === 'tokens' ? tokens : (cost[unit] ?? 0);
+    });
+  }
+}
+
+function tokensOf({ tokens, inputTokens, outputTokens }: CostByUnit): number | undefined {
+  if (tokens !== undefined) return tokens;
+  if (inputTokens === undefined && outputTokens === undefined) return undefined;
+  return (inputTokens ?? 0) + (outputTokens ?? 0);
+}
