@@ -8,8 +8,8 @@ export interface OracleCharge {
   amount: number;
 }
 
-/** Sums of doubles are off in their last digits. */
-const slack = 1 + 1e-9;
+/** Sums of doubles are off in their last digits: so much more may be allowed, and a decision ought to allow for half of it. */
+const slack = 2e-9;
 
 /** Everything that was charged. */
 export class ChargeLog {
@@ -61,18 +61,16 @@ export class WindowOracle extends ChargeLog {
 
   /** Whether the window that ends now has room: nothing else may be allowed. */
   mayAllow(amount: number, limit: number, now: number): boolean {
-    return this.#hasRoom(amount, limit * slack, now, this.windowMs);
+    return mayFit(amount, this.#used(now, this.windowMs), limit);
   }
 
   /** Whether even a window that is longer by 1/64 has room: that must be allowed, or the limit is not usable. */
   mustAllow(amount: number, limit: number, now: number): boolean {
-    return this.#hasRoom(amount, limit, now, this.windowMs * (1 + 1 / 64));
+    return mustFit(amount, this.#used(now, this.windowMs * (1 + 1 / 64)), limit);
   }
 
-  /** More than a limit that was reduced may be taken where nothing else counts. */
-  #hasRoom(amount: number, limit: number, now: number, windowMs: number): boolean {
-    const used = this.sum((at) => at + windowMs > now);
-    return amount === 0 || used + amount <= limit || (limit > 0 && used <= limit * 1e-9);
+  #used(now: number, windowMs: number): number {
+    return this.sum((at) => at + windowMs > now);
   }
 }
 
@@ -96,11 +94,11 @@ export class PaceOracle extends ChargeLog {
   }
 
   mayAllow(amount: number, now: number): boolean {
-    return amount === 0 || this.level(now) + amount <= this.burst * (1 + 1e-8);
+    return amount === 0 || this.level(now) + amount <= this.burst * (1 + slack);
   }
 
   mustAllow(amount: number, now: number): boolean {
-    return amount === 0 || this.level(now) + amount <= this.burst * (1 - 1e-8);
+    return amount === 0 || this.level(now) + amount <= this.burst;
   }
 }
 
@@ -120,11 +118,27 @@ export class CalendarOracle extends ChargeLog {
     return periodLabel(wall, this.per, this.timeZone);
   }
 
-  allows(amount: number, limit: number, wall: number): boolean {
-    const label = this.label(wall);
-    const used = this.sum((at) => this.label(at) === label);
-    return amount === 0 || used + amount <= limit * slack || (limit > 0 && used <= limit * 1e-9);
+  mayAllow(amount: number, limit: number, wall: number): boolean {
+    return mayFit(amount, this.#used(wall), limit);
   }
+
+  mustAllow(amount: number, limit: number, wall: number): boolean {
+    return mustFit(amount, this.#used(wall), limit);
+  }
+
+  #used(wall: number): number {
+    const label = this.label(wall);
+    return this.sum((at) => this.label(at) === label);
+  }
+}
+
+/** More than a limit that was reduced may be taken where nothing else counts. */
+function mayFit(amount: number, used: number, limit: number): boolean {
+  return amount === 0 || used + amount <= limit * (1 + slack) || (limit > 0 && used <= limit * slack);
+}
+
+function mustFit(amount: number, used: number, limit: number): boolean {
+  return amount === 0 || used + amount <= limit || (limit > 0 && used === 0);
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>();

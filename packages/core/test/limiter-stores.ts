@@ -1,4 +1,8 @@
+import { seededRandom } from '../src/kernel/index.js';
 import { Account } from '../src/limiter/account.js';
+import type { Dimension } from '../src/limiter/dimensions.js';
+import type { SharedEvent } from '../src/limiter/shared/events.js';
+import { StoreDesk, type StoreDeskOptions } from '../src/limiter/shared/store-desk.js';
 import type { LimiterStore, StoreAccount, StoreTake, StoreVerdict } from '../src/limiter/store.js';
 import type { FakeClock } from '../src/testing/index.js';
 
@@ -147,4 +151,44 @@ export class SimulatedConnection implements LimiterStore {
     if (typeof fault === 'number') await wait(fault);
     return answer;
   }
+}
+
+export interface DeskProcess {
+  readonly desk: StoreDesk;
+  readonly store: SimulatedConnection;
+  /** What it reports, in a few words each. */
+  readonly log: string[];
+}
+
+/** A process with a desk of its own, on the store of all. */
+export function deskOn(
+  limits: SimulatedLimits,
+  options: Partial<StoreDeskOptions> & Pick<StoreDeskOptions, 'dimensions'>,
+): DeskProcess {
+  const log: string[] = [];
+  const store = limits.connect();
+  const desk = new StoreDesk({
+    name: 'test',
+    store,
+    storeTimeoutMs: 50,
+    onStoreError: 'local',
+    prefetch: 0,
+    maxKeys: 1_000,
+    penalise: false,
+    clock: limits.clock,
+    random: seededRandom(1),
+    onEvent: (event) => log.push(words(event)),
+    ...options,
+  });
+  return { desk, store, log };
+}
+
+function words(event: SharedEvent): string {
+  if (event.type === 'limiter.store-failed') return `${event.operation} failed`;
+  return event.type === 'limiter.store-state' ? event.state : `told ${event.keys}`;
+}
+
+/** So many requests in a window of that length. */
+export function windowOf(limit: number, windowMs = 60_000, burst?: number): Dimension {
+  return { kind: 'window', name: 'window', unit: 'requests', limit, windowMs, burst };
 }

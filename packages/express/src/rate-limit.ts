@@ -3,21 +3,24 @@ import {
   createLimiter,
   type Decision,
   type Duration,
-  type Lease,
+  type Limit,
   type Limiter,
   type LimiterOptions,
-  type Refused,
+  type Reservation,
   rateLimitHeaders,
 } from '@warmpath/core';
-import { checkOptions, type Problem, type Rules, rule, stringFrom } from '@warmpath/core/kernel';
+import { checkOptions, type Rules, rule, stringFrom } from '@warmpath/core/kernel';
 import { limiterRules } from '@warmpath/core/limiter';
+import { responseSignal } from '@warmpath/core/streaming';
 import type { Request, RequestHandler, Response } from 'express';
 import { clientKey } from './client-key.js';
+import { choiceOfPlan, plansRule } from './plans.js';
 import { sendProblem } from './problem.js';
+import { refusalProblem } from './refusal-problem.js';
 
 /** What a limiter takes, and what a request is to it. */
 export interface RateLimitOptions
-  extends Omit<LimiterOptions, 'name' | 'timeout' | 'clock' | 'random' | 'onEvent' | 'adaptive' | 'leaseTtl'> {
+  extends Omit<LimiterOptions, 'name' | 'timeout' | 'clock' | 'random' | 'onEvent' | 'adaptive'> {
   /** Names the policy in headers, metrics and errors. Default `'http'`. */
   readonly name?: string;
   /** Who counts as one client; not asynchronous. Default: the tenant, else the address (an IPv6 client is its /56). */
@@ -28,9 +31,17 @@ export interface RateLimitOptions
   readonly skip?: (req: Request) => boolean;
   /** How long a request over the limit may wait for its turn, instead of being refused. Default 0. */
   readonly wait?: Duration;
+  /** Who goes first where several wait for one key: from 0, the most urgent, to 9. Default 5. */
+  readonly priority?: (req: Request) => number;
+  /** In the place of limits for all: those of each plan, which counts by itself and is named `name.plan`. */
+  readonly plans?: Readonly<Record<string, readonly Limit[]>>;
+  /** Which of the plans is that of a request; not asynchronous. */
+  readonly plan?: (req: Request, res: Response) => string;
 }
 
-type OwnOptions = 'key' | 'cost' | 'skip' | 'wait' | 'name';
+type OwnOptions = 'name' | 'key' | 'cost' | 'skip' | 'wait' | 'priority' | 'plans' | 'plan';
+
+type MakeLimiter = (name: string, options: Omit<RateLimitOptions, OwnOptions>) => Limiter;
 
 const {
   name: _name,
@@ -39,7 +50,6 @@ const {
   random: _random,
   onEvent: _onEvent,
   adaptive: _adaptive,
-  leaseTtl: _leaseTtl,
   ...limitRules
 } = limiterRules;
 const rules: Rules<RateLimitOptions> = {
@@ -49,86 +59,75 @@ const rules: Rules<RateLimitOptions> = {
   cost: rule.function,
   skip: rule.function,
   wait: rule.duration,
+  priority: rule.function,
+  plans: plansRule,
+  plan: rule.function,
 };
+const where = 'rateLimit()';
 
 /**
  * Counts each client's requests and answers those over the limit with 429, `Retry-After` and a problem document; every
  * answer says what is left (`RateLimit`, `RateLimit-Policy`). Where nobody can tell, since the store of the limits is away and
- * `onStoreError` says to refuse, the answer is 503.
- * A limit with `concurrent` counts requests until they are answered.
+ * `onStoreError` says to refuse, the answer is 503. A limit with `concurrent` counts requests until they are answered or their
+ * client has left, but none for longer than `leaseTtl`.
  * @param makeLimiter where the counting happens; `warmpath()` passes its runtime's, so that the snapshot shows it
  * @throws WarmpathError `WP_BAD_OPTION`
  */
-export function rateLimit(
-  options: RateLimitOptions,
-  makeLimiter: (name: string, options: Omit<RateLimitOptions, OwnOptions>) => Limiter = standalone,
-): RequestHandler {
-  checkOptions('rateLimit()', options, rules);
-  const { name = 'http', key = clientKey, cost, skip = () => false, wait = 0, ...limits } = options;
-  const limiter = makeLimiter(name, limits);
-  const holds = limits.limits?.some((limit) => 'concurrent' in limit) ?? false;
+export function rateLimit(options: RateLimitOptions, makeLimiter: MakeLimiter = standalone): RequestHandler {
+  checkOptions(where, options, rules);
+  const { name = 'http', key = clientKey, cost, skip = () => false, wait = 0, priority, plans, plan, ...own } = options;
+  const policy = (policyName: string, limits: typeof own): Policy => ({
+    limiter: makeLimiter(policyName, limits),
+    holds: limits.limits?.some((limit) => 'concurrent' in limit) ?? false,
+  });
+  const policyOf =
+    choiceOfPlan(where, { plans, plan }, (its, limits) => policy(`${name}.${its}`, { ...own, limits })) ??
+    always(policy(name, own));
 
   return function warmpathRateLimit(req, res, next) {
     if (skip(req)) return next();
+    const { limiter, holds } = policyOf(req, res);
     const answer = (decision: Decision): void => {
+      if (res.headersSent) return; // while it waited, somebody else has answered
       const { 'Retry-After': retryAfter, ...standing } = rateLimitHeaders(limiter, decision);
       for (const [header, value] of Object.entries(standing)) res.append(header, value);
       if (decision.ok) {
         next();
       } else {
         if (retryAfter !== undefined) res.setHeader('Retry-After', retryAfter);
-        sendProblem(res, refusal(limiter, decision));
+        sendProblem(res, refusalProblem(limiter.name, decision));
       }
     };
-    const payer = stringFrom('rateLimit()', 'key', key(req, res));
-    if (holds) {
-      const reserving = limiter.reserve(payer, cost?.(req), { timeout: wait });
-      reserving
-        .then((reservation) => {
-          if (reservation.ok) untilAnswered(res, reservation.lease);
-          answer(reservation);
-        })
-        .catch(next);
-    } else if (wait === 0 && !limiter.isShared) answer(limiter.tryTake(payer, cost?.(req)));
-    else limiter.take(payer, cost?.(req), { timeout: wait }).then(answer).catch(next);
+    const payer = stringFrom(where, 'key', key(req, res));
+    const price = cost?.(req);
+    if (wait === 0 && !holds && !limiter.isShared) return answer(limiter.tryTake(payer, price));
+    const call = { timeout: wait, signal: responseSignal(res), ...(priority && { priority: priority(req) }) };
+    const turn = holds ? hold(limiter.reserve(payer, price, call), res) : limiter.take(payer, price, call);
+    turn.then(answer, next);
   };
 }
 
+interface Policy {
+  readonly limiter: Limiter;
+  /** Whether requests take a place until they are answered. */
+  readonly holds: boolean;
+}
+
+function always<T>(value: T): () => T {
+  return () => value;
+}
+
 /** Its place is free again when the answer is out, or its client has left. */
-function untilAnswered(res: Response, lease: Lease): void {
-  if (res.closed) lease.settle();
-  else res.once('close', () => lease.settle());
+async function hold(reserving: Promise<Reservation>, res: Response): Promise<Decision> {
+  const reservation = await reserving;
+  if (reservation.ok) {
+    const { lease } = reservation;
+    if (res.closed) lease.settle();
+    else res.once('close', () => lease.settle());
+  }
+  return reservation;
 }
 
 function standalone(name: string, options: Omit<RateLimitOptions, OwnOptions>): Limiter {
   return createLimiter({ name, ...options });
-}
-
-/** The problem types are those that the RateLimit draft registers. */
-function refusal(limiter: Limiter, decision: Refused): Problem & { readonly 'violated-policies'?: readonly string[] } {
-  const { waitMs, reason, dimensions } = decision;
-  const again = Number.isFinite(waitMs) ? ` Try again in ${Math.max(1, Math.ceil(waitMs / 1000))} s.` : '';
-  if (reason === 'store-unavailable') {
-    return {
-      type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
-      title: 'Service unavailable',
-      status: 503,
-      detail: `Whether '${limiter.name}' has room cannot be told at the moment.${again}`,
-    };
-  }
-  const several = dimensions.length > 1;
-  return {
-    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
-    title: 'Too many requests',
-    status: 429,
-    detail: `${reason === 'impossible' ? `This request costs more than '${limiter.name}' ever allows at once.` : said(limiter.name, decision)}${again}`,
-    'violated-policies': [several ? `${limiter.name}:${decision.dimension}` : limiter.name],
-  };
-}
-
-function said(name: string, { dimension, dimensions }: Refused): string {
-  const binding = dimensions.find((each) => each.dimension === dimension);
-  const { limit = 0, unit = 'requests', windowMs = 0 } = binding ?? {};
-  if (windowMs === 0) return `'${name}' allows ${limit} requests at a time.`;
-  return `'${name}' allows ${limit} ${unit} in ${windowMs / 1000} s.`;
 }

@@ -32,8 +32,8 @@ describe('the options of warmpath()', () => {
     [{ performance: '/stats?all' }, /option 'performance' must be a path .*, got '\/stats\?all' \(string\)\.$/],
     [[], /^warmpath\(\): option 'options' must be an object, got \[\] \(array\)\.$/],
     [null, /^warmpath\(\): option 'options' must be an object, got null \(null\)\.$/],
-    [{ rateLimit: {} }, /^rateLimit\(\): option 'limit' must be a number above 0, got undefined \(undefined\)\.$/],
-    [{ rateLimit: { limit: 1 } }, /^rateLimit\(\): option 'window' must be a duration above 0 .*, got undefined/],
+    [{ rateLimit: {} }, /option 'limit' must be given, or 'limits' instead, got undefined \(undefined\)\.$/],
+    [{ rateLimit: { limit: 1 } }, /option 'window' must be given, or 'limits' instead, got undefined/],
     [{ rateLimit: { limit: '60', window: '1m' } }, /option 'limit' must be a number above 0, got '60' \(string\)\.$/],
     [{ rateLimit: { limit: 0, window: '1m' } }, /option 'limit' must be a number above 0, got 0 \(number\)\.$/],
     [{ rateLimit: { limit: 1, window: '1 minute' } }, /option 'window' must be .*, got '1 minute' \(string\)\.$/],
@@ -104,7 +104,7 @@ describe('warmpath() in an app', () => {
     });
     const answer = await fetch(url, { headers: { 'accept-encoding': 'gzip, br' } });
     expect(answer.headers.get('content-encoding')).toBe('br');
-    expect(answer.headers.get('ratelimit')).toBe('"http";r=59;t=1');
+    expect(answer.headers.get('ratelimit')).toBe('"http";r=59;t=60');
     expect(await answer.json()).toHaveLength(5_000);
     expect((await fetch(`${url}/performance`)).status).toBe(200);
   });
@@ -186,7 +186,7 @@ describe('next', () => {
     ['warmpath()', warmpath(), '/', 1, 200],
     ['warmpath() with a limit', warmpath({ rateLimit: limit }), '/', 1, 200],
     ['warmpath() on its page', warmpath(), '/performance', 0, 200],
-    ['warmpath() over the limit', warmpath({ rateLimit: { ...limit, weight: () => 2 } }), '/', 0, 429],
+    ['warmpath() over the limit', warmpath({ rateLimit: { ...limit, cost: () => 2 } }), '/', 0, 429],
     ['warmpath() whose tenant function throws', warmpath({ tenant: throwing.tenant }), '/', 0, 500],
     ['warmpath() whose key function throws', warmpath({ rateLimit: { ...limit, key: throwing.key } }), '/', 0, 500],
     ['rateLimit()', rateLimit(limit), '/', 1, 200],

@@ -40,3 +40,4 @@ export type {
   StoreTake,
   StoreVerdict,
 } from './store.js';
+export { type MemoryLimits, type MemoryLimitsOptions, memoryLimits } from './stores/memory-limits.js';

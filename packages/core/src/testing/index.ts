@@ -1,5 +1,11 @@
+export { type MemoryLimits, type MemoryLimitsOptions, memoryLimits } from '../limiter/index.js';
 export { type ChaosStore, chaosStore, type StoreOperation, type Trouble } from './chaos-store.js';
 export { createFakeClock, type FakeClock } from './fake-clock.js';
+export {
+  type LimiterStoreContractOptions,
+  type LimiterStorePair,
+  limiterStoreContract,
+} from './limiter-store-contract.js';
 export { type MemoryStore, memoryStore } from './memory-store.js';
 export {
   type ModelServer,

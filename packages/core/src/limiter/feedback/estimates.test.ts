@@ -74,6 +74,14 @@ describe('Estimates', () => {
     );
   });
 
+  it('is not thrown off by absurd numbers', () => {
+    const estimates = new Estimates();
+    const absurd = (call: number) => (call % 3 === 0 ? 10 : 1e308 / call);
+    teach(teach(estimates, 'chat', 300, absurd, 1e-300), 'chat', 300, absurd);
+    expect(estimates.expected('chat', { max: 100 })).toBe(100);
+    expect(estimates.expected('chat')).toBe(Number.MAX_SAFE_INTEGER);
+  });
+
   it('forgets the label that has learned nothing for the longest time', () => {
     const estimates = new Estimates({ maxLabels: 3 });
     for (const label of ['a', 'b', 'c', 'a', 'd']) teach(estimates, label, 250, () => 5);

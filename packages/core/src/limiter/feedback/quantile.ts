@@ -65,23 +65,30 @@ export class P2Quantile {
 
   /** Moves a marker by one rank towards where it should be, if there is room. */
   #adjust(marker: number): void {
-    const off = at(this.#wanted, marker) - at(this.#ranks, marker);
-    const room = (step: number): number => Math.abs(at(this.#ranks, marker + step) - at(this.#ranks, marker));
-    const step = off >= 1 && room(1) > 1 ? 1 : off <= -1 && room(-1) > 1 ? -1 : 0;
+    const rank = at(this.#ranks, marker);
+    const off = at(this.#wanted, marker) - rank;
+    const step =
+      off >= 1 && at(this.#ranks, marker + 1) - rank > 1
+        ? 1
+        : off <= -1 && rank - at(this.#ranks, marker - 1) > 1
+          ? -1
+          : 0;
     if (step === 0) return;
     const curved = this.#parabolic(marker, step);
     const fits = at(this.#heights, marker - 1) < curved && curved < at(this.#heights, marker + 1);
     this.#heights[marker] = fits ? curved : this.#linear(marker, step);
-    this.#ranks[marker] = at(this.#ranks, marker) + step;
+    this.#ranks[marker] = rank + step;
   }
 
   /** The piecewise parabola of the paper, which the name P2 stands for. */
   #parabolic(marker: number, step: number): number {
-    const [before, here, after] = [marker - 1, marker, marker + 1].map((each) => at(this.#ranks, each)) as Three;
-    const [low, height, high] = [marker - 1, marker, marker + 1].map((each) => at(this.#heights, each)) as Three;
-    const rising = ((here - before + step) * (high - height)) / (after - here);
-    const falling = ((after - here - step) * (height - low)) / (here - before);
-    return height + (step / (after - before)) * (rising + falling);
+    const rank = at(this.#ranks, marker);
+    const below = rank - at(this.#ranks, marker - 1);
+    const above = at(this.#ranks, marker + 1) - rank;
+    const height = at(this.#heights, marker);
+    const rising = ((below + step) * (at(this.#heights, marker + 1) - height)) / above;
+    const falling = ((above - step) * (height - at(this.#heights, marker - 1))) / below;
+    return height + (step / (below + above)) * (rising + falling);
   }
 
   #linear(marker: number, step: number): number {
@@ -90,8 +97,6 @@ export class P2Quantile {
     return height + (step * (at(this.#heights, marker + step) - height)) / (at(this.#ranks, marker + step) - rank);
   }
 }
-
-type Three = [number, number, number];
 
 /** Every index used here is below `markers`. */
 function at(values: readonly number[], index: number): number {

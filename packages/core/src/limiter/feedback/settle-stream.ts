@@ -1,10 +1,10 @@
-import type { CostByUnit, Lease } from '../contract.js';
+import type { CostByUnit, Lease, LeaseEnd } from '../contract.js';
 
 /**
  * The same chunks, with the lease settled exactly once at what they say was used: at the end, when they fail, when their
  * reader leaves. What is not said stays as reserved, so a stream that breaks before it says anything costs its estimate. A
  * stream that lasts keeps its lease: past half of the time to live it is extended when a chunk comes. A stream that is never
- * read leaves the lease to expire.
+ * read leaves the lease to expire. Only one that comes to its end teaches what such calls answer.
  * @param used what was used up to this chunk, in all; undefined where it says nothing new
  */
 export function settleFromStream<T>(
@@ -23,10 +23,11 @@ async function* settling<T>(
 ): AsyncGenerator<T> {
   let soFar: CostByUnit = {};
   let isSettled = false;
+  let end: LeaseEnd = 'cut';
   const settle = (): void => {
     if (isSettled) return;
     isSettled = true;
-    lease.settle(soFar);
+    lease.settle(soFar, end);
   };
   try {
     for await (const chunk of chunks) {
@@ -41,6 +42,7 @@ async function* settling<T>(
         if (!isReadOn) settle(); // before the source is closed, which may take its time
       }
     }
+    end = 'complete';
   } finally {
     settle();
   }

@@ -52,7 +52,7 @@ export function parseDictionary(text: string): Map<string, Item> | undefined {
 
 /** Whether all of the text is members with commas between them. */
 function members(text: string, scanMember: (scan: Scan) => boolean): boolean {
-  const scan = new Scan(text.replace(/^ +| +$/g, ''));
+  const scan = new Scan(text.trim());
   if (scan.isAtEnd) return true;
   for (;;) {
     if (!scanMember(scan)) return false;

@@ -80,7 +80,7 @@ export class FairQueue<T extends Queued> {
 
   /**
    * Adds what would be served here before a newcomer, by dimension: what is due before it in its own tenant, and what the others
-   * get until its tag; in the proportion in which all that waits here needs the dimensions. Of 64 tenants and more, and of long
+   * get until its tag; in the proportion in which all that waits here needs the dimensions. Of 32 tenants and more, and of long
    * queues, it is an estimate; else more than what it will be by less than one request of each tenant.
    */
   addAhead({ tenant, cost, weight, due }: Newcomer, sums: number[]): void {

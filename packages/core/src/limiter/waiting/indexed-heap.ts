@@ -5,7 +5,7 @@ export interface Placed {
 }
 
 /** A sum over fewer than this many is exact. */
-const mostCounted = 64;
+const mostCounted = 32;
 
 /**
  * A binary min-heap whose items know where they are, so that any of them can leave. The first is at hand in O(1); adding,
@@ -60,7 +60,7 @@ export class IndexedHeap<T extends Placed> {
 
   /**
    * The sum of `measure` over the items for which `holds`, which must hold for whatever is before one of them. Exact where they
-   * are fewer than 64, else estimated from 64 of all items. O(1).
+   * are fewer than 32, else estimated from 32 of all items. O(1).
    */
   sumWhile(holds: (item: T) => boolean, measure: (item: T) => number): number {
     const places = [0];

@@ -13,26 +13,24 @@ interface Refusal {
   readonly isUpperBound?: boolean;
 }
 
-/** All that waits for one key, and when it is looked at again. */
+/** All that waits for one key, and when it is tried again. */
 export class Line<T extends Queued> implements Placed {
   readonly key: string;
   readonly places: number[] = [-1];
   readonly order: PriorityClasses<T>;
-  /** Who was tried last and refused: it is tried again when its wait is over. */
+  /** Who was tried last and refused: until another one is next, it need not be asked before its wait is over. */
   tried: T | undefined;
   /** One attempt at a time; what happens meanwhile is seen to when it ends. */
   isTrying = false;
   /** Something has come back while an attempt was under way, which may have been too early to see it. */
   isWoken = false;
-  lookAt: number = Number.POSITIVE_INFINITY;
-  #retryAt = Number.POSITIVE_INFINITY;
+  /** When to ask again. Infinity: when it is woken. */
+  retryAt: number = Number.POSITIVE_INFINITY;
   #lookMs = firstLookMs;
-  readonly #agingMs: number;
 
   constructor(key: string, agingMs: number) {
     this.key = key;
     this.order = new PriorityClasses<T>(agingMs);
-    this.#agingMs = agingMs;
   }
 
   /** Notes a refusal, and when to ask again. */
@@ -44,22 +42,6 @@ export class Line<T extends Queued> implements Placed {
       retryMs = Math.min(waitMs, this.#lookMs);
       this.#lookMs = Math.min(2 * this.#lookMs, longestLookMs);
     }
-    this.#retryAt = now + Math.max(this.isWoken ? 0 : retryMs, shortestWaitMs);
-    this.isWoken = false;
-    this.lookLater(now);
-  }
-
-  /**
-   * Sets when to look again: at the retry, and before it as long as another one may rise above who was tried. That can only be
-   * one that was here before it was refused, so nobody who comes later changes this.
-   */
-  lookLater(now: number): void {
-    const mayBeOvertaken = this.order.size > 1 && (this.tried?.priority ?? 0) > 0;
-    this.lookAt = mayBeOvertaken ? Math.min(this.#retryAt, now + Math.max(this.#agingMs, 1)) : this.#retryAt;
-  }
-
-  /** Whether there is something to try now: the wait is over, or it is another one's turn. */
-  isReady(now: number): boolean {
-    return now >= this.#retryAt || this.order.next(now) !== this.tried;
+    this.retryAt = now + Math.max(this.isWoken ? 0 : retryMs, shortestWaitMs);
   }
 }

@@ -17,7 +17,7 @@ function request(name: string, shape: Partial<Request> = {}): Request {
 function serveAll(classes: PriorityClasses<Request>, now: number): string {
   const names: string[] = [];
   for (let next = classes.next(now); next !== undefined; next = classes.next(now)) {
-    classes.serve(next);
+    classes.serve(next, now);
     names.push(next.name);
   }
   return names.join(' ');
@@ -44,15 +44,22 @@ describe('PriorityClasses', () => {
     expect([classes.next(10_000), old.priority, urgent.priority]).toEqual([urgent, 0, 0]);
   });
 
-  it('come to the same whether somebody looks all the while or once', () => {
-    const orders = [1, 1_000].map((step) => {
+  it('come to the same whether somebody looks all the while or only when something happens', () => {
+    const orders = [true, false].map((isWatched) => {
       const classes = new PriorityClasses<Request>(10);
-      for (let now = 0; now < 40; now++) {
-        const shape = { priority: (now * 7) % 10, tenant: `t${now % 3}`, cost: 1 + (now % 4) };
-        classes.add(request(`${now}`, shape), now);
+      const requests: Request[] = [];
+      for (let now = 0; now < 200; now++) {
+        if (isWatched) classes.next(now);
+        if (now % 3 > 0) continue;
+        const shape = { priority: (now * 7) % 10, tenant: `t${now % 4}`, cost: 1 + (now % 5) };
+        const added = request(`${now}`, shape);
+        classes.add(added, now);
+        requests.push(added);
+        const left = now % 7 === 5 ? requests.splice(now % requests.length, 1)[0] : undefined;
+        if (left && now % 2 === 0) classes.serve(left, now);
+        else if (left) classes.remove(left, now);
       }
-      for (let now = 40; now < 120; now += step) classes.next(now);
-      return serveAll(classes, 120);
+      return serveAll(classes, 200);
     });
     expect(orders[0]).toBe(orders[1]);
   });
@@ -64,7 +71,7 @@ describe('PriorityClasses', () => {
     classes.add(patient, 0);
     let now = 0;
     for (let next = classes.next(now); next !== patient; next = classes.next(now)) {
-      if (next) classes.serve(next);
+      if (next) classes.serve(next, now);
       now += 10;
       for (const tenant of ['a', 'b']) {
         const due = dueBy(now + 50, now, agingMs);
@@ -82,7 +89,7 @@ describe('PriorityClasses', () => {
     const ahead = (shape: Partial<Request>): number[] => classes.amountsAhead(request('x', shape), 0);
     expect(ahead({ priority: 0 })).toEqual([0, 0]);
     expect(ahead({ priority: 3 })).toEqual([12, 20]);
-    expect(ahead({ tenant: 'modest' })).toEqual([13, 30]);
+    expect(ahead({ tenant: 'modest' })).toEqual([14, 40]);
     expect(ahead({ tenant: 'greedy' })).toEqual([62, 520]);
     expect(ahead({ tenant: 'greedy', due: 99 })).toEqual([12, 20]);
     classes.next(100);

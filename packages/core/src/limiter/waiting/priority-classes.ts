@@ -43,13 +43,15 @@ export class PriorityClasses<T extends Queued> {
   }
 
   /** It leaves with nothing. */
-  remove(item: T): void {
+  remove(item: T, now: number): void {
+    this.#age(now);
     this.#classes[item.priority]?.remove(item);
     this.#left(item);
   }
 
   /** It leaves with what it wanted. */
-  serve(item: T): void {
+  serve(item: T, now: number): void {
+    this.#age(now);
     this.#classes[item.priority]?.serve(item);
     this.#left(item);
   }

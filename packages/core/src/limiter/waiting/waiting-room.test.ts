@@ -9,13 +9,13 @@ const granted: Answer = { ok: true, waitMs: 0, verdict: 'granted' };
 const refused = (waitMs: number, isUpperBound = false): Answer => ({ ok: false, waitMs, verdict: 'no', isUpperBound });
 
 /** A room whose attempts answer what the test says: in the end a list of who was tried, when, and what came of it. */
-function setup(options: Partial<WaitingRoomOptions<string>> = {}) {
+function setup(options: Partial<WaitingRoomOptions<string>> = {}, lateMs: () => number = () => 0) {
   const clock = createFakeClock();
   const log: string[] = [];
   const attempt = vi.fn((_: Wish): Answer | Promise<Answer> => refused(1_000));
   const giveBack = vi.fn();
   const room = new WaitingRoom<string>({
-    clock,
+    clock: { ...clock, now: () => clock.now() + lateMs() },
     attempt: (wish) => {
       log.push(`${clock.now()} tries ${wish.tenant}`);
       return attempt(wish);
@@ -98,23 +98,6 @@ describe('WaitingRoom', () => {
     expect(log.slice(7)).toEqual(['1775 tries a', '1775 tries b', '1775 a: granted', '1800 tries b', '1850 tries b']);
   });
 
-  it('tries within agingMs who has risen above the one that waits', async () => {
-    const { clock, attempt, log, enter } = setup({ agingMs: 100 });
-    attempt.mockImplementation(({ tenant }) => (tenant === 'older' && clock.now() > 0 ? granted : refused(1e6)));
-    enter('older', { priority: 7 });
-    await clock.advance(50);
-    attempt.mockReturnValueOnce(refused(1e6));
-    enter('newer', { priority: 6 });
-    await clock.advance(400);
-    expect(log).toEqual([
-      '0 tries older',
-      '50 tries newer',
-      '150 tries older',
-      '150 tries newer',
-      '150 older: granted',
-    ]);
-  });
-
   it.each(['memory', 'a store'])('refuses at the very instant of the deadline, with %s', async (where) => {
     const { clock, room, attempt, log, enter } = setup({ predictMs: (_, queued) => 10 * (queued[0] ?? 0) });
     if (where === 'a store') attempt.mockImplementation(async () => refused(1_000));
@@ -174,6 +157,17 @@ describe('WaitingRoom', () => {
     expect([room.keys, clock.pending, getEventListeners(controller.signal, 'abort').length]).toEqual([0, 0, 0]);
   });
 
+  it('tries who has become next because somebody else has left', async () => {
+    const { clock, log, enter } = setup();
+    enter('a');
+    enter('b');
+    enter('b', { amounts: [5], deadline: 100 });
+    enter('a', { amounts: [2], deadline: 500 });
+    // Of both tenants what is due earlier comes first. It is dear, and so b is behind a until it has left.
+    await clock.advance(100);
+    expect(log).toEqual(['0 tries a', '0 tries a', '100 tries b', '100 b: deadline']);
+  });
+
   it('tries nobody whose signal is aborted already, though its listener has not been called yet', async () => {
     const { clock, room, attempt, log, enter } = setup();
     const controller = new AbortController();
@@ -207,20 +201,17 @@ describe('WaitingRoom', () => {
     expect(room.size).toBe(1);
   });
 
-  it('gives back what arrives after the deadline, before the timer has come to say so', async () => {
-    const { clock, attempt, giveBack, log, enter } = setup();
-    const late = { ...clock, schedule: clock.schedule, now: () => clock.now() + lag };
-    let lag = 0;
-    const room = setup({ clock: late });
+  it('gives back what arrives after the deadline, even if the timer has not come to say so', async () => {
+    let lateMs = 0;
+    const { clock, attempt, giveBack, log, enter } = setup({}, () => lateMs);
     const first = underWay();
-    room.attempt.mockReturnValueOnce(first.promise);
-    void room.enter('a', { deadline: 100 });
-    lag = 101;
+    attempt.mockReturnValueOnce(first.promise);
+    enter('a', { deadline: 100 });
+    lateMs = 101;
     first.answer(granted);
-    await room.clock.settle();
-    expect(room.giveBack).toHaveBeenCalledOnce();
-    expect(room.log.at(-1)).toBe('0 a: deadline');
-    void [attempt, giveBack, log, enter];
+    await clock.settle();
+    expect(giveBack).toHaveBeenCalledOnce();
+    expect(log.at(-1)).toBe('0 a: deadline');
   });
 
   it('has one attempt under way a key, and sees to whoever has become next when it ends', async () => {

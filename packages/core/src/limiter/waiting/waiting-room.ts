@@ -15,8 +15,8 @@ const leastCost = 1e-6;
 /**
  * Where wishes wait until an attempt succeeds. Those for one key are in one order: strict classes of priority in which what
  * waits rises, inside a class tenants by fair queueing, inside a tenant the earliest deadline. Only the one who is next is
- * tried, and while it does not fit nobody else is, however small: so nobody starves. It is overtaken only by who comes with
- * a more urgent priority or, in its own tenant, an earlier deadline.
+ * tried, and while it does not fit nobody else is, however small: so nobody starves. Nobody who comes later overtakes it, but
+ * with a more urgent priority or, in its own tenant, an earlier deadline.
  *
  * Who has not been granted its wish by its deadline is refused at that instant; what fits at the very instant is in time. What
  * an attempt under way brings to one that has been refused or aborted meanwhile is given back.
@@ -27,8 +27,8 @@ export class WaitingRoom<V, W extends Wish = Wish> {
   readonly #options: WaitingRoomOptions<V, W>;
   readonly #agingMs: number;
   readonly #lines = new Map<string, Line<Waiter<V, W>>>();
-  /** The lines that wait for an instant. One that waits for nothing but its attempt, or to be woken, is not among them. */
-  readonly #looks = new IndexedHeap<Line<Waiter<V, W>>>((a, b) => a.lookAt < b.lookAt);
+  /** The lines that are tried again at some instant: not those whose attempt is under way, or that only wait to be woken. */
+  readonly #retries = new IndexedHeap<Line<Waiter<V, W>>>((a, b) => a.retryAt < b.retryAt);
   readonly #deadlines = new IndexedHeap<Waiter<V, W>>((a, b) => a.wish.deadline < b.wish.deadline, slots.deadline);
   readonly #aborts: AbortWatch<Waiter<V, W>>;
   #size = 0;
@@ -82,9 +82,12 @@ export class WaitingRoom<V, W extends Wish = Wish> {
       const rule = 'a function that returns numbers above 0';
       return Promise.reject(badOption(this.#options.what, 'weightOf', rule, waiter.weight));
     }
-    const predictedWaitMs = this.#options.predictMs(wish, this.#amountsBefore(waiter, now));
-    if (now + predictedWaitMs > wish.deadline) return Promise.resolve({ refused: 'deadline', predictedWaitMs });
-    if (this.#size >= this.#options.maxWaiting) return Promise.resolve({ refused: 'queue-full', predictedWaitMs });
+    const isFull = this.#size >= this.#options.maxWaiting;
+    if (isFull || wish.deadline < Number.POSITIVE_INFINITY) {
+      const predictedWaitMs = this.#options.predictMs(wish, this.#amountsBefore(waiter, now));
+      if (now + predictedWaitMs > wish.deadline) return Promise.resolve({ refused: 'deadline', predictedWaitMs });
+      if (isFull) return Promise.resolve({ refused: 'queue-full', predictedWaitMs });
+    }
     return new Promise((resolve, reject) => {
       waiter.resolve = resolve;
       waiter.reject = reject;
@@ -106,10 +109,10 @@ export class WaitingRoom<V, W extends Wish = Wish> {
     const now = this.#options.clock.now();
     for (const line of [...this.#lines.values()]) {
       for (let waiter = line.order.next(now); waiter !== undefined; waiter = line.order.next(now)) {
-        this.#leave(waiter);
+        this.#leave(waiter, now);
         waiter.reject(this.#closedError());
       }
-      this.#resume(line);
+      this.#resume(line, now);
     }
     this.#arm();
   }
@@ -130,7 +133,7 @@ export class WaitingRoom<V, W extends Wish = Wish> {
 
   /** Tries whoever is next, one after the other, until one does not fit. */
   #advance(line: Line<Waiter<V, W>>): void {
-    this.#looks.remove(line);
+    this.#retries.remove(line);
     while (!line.isTrying) {
       const now = this.#options.clock.now();
       const waiter = line.order.next(now);
@@ -139,7 +142,7 @@ export class WaitingRoom<V, W extends Wish = Wish> {
         break;
       }
       if (waiter.wish.signal?.aborted) {
-        this.#leave(waiter);
+        this.#leave(waiter, now);
         waiter.reject(abortReason(waiter.wish.signal));
       } else if (waiter.wish.deadline < now) this.#expire(waiter, now);
       else if (!this.#try(line, waiter)) break;
@@ -181,44 +184,45 @@ export class WaitingRoom<V, W extends Wish = Wish> {
     line.isTrying = false;
     if (!waiter.isWaiting) return true;
     if (attempt.ok) {
-      this.#leave(waiter, true);
+      this.#leave(waiter, now, true);
       waiter.resolve({ verdict: attempt.verdict });
       return true;
     }
     line.refuse(waiter, attempt, now);
     if (line.order.next(now) !== waiter) return true;
-    if (line.lookAt < Number.POSITIVE_INFINITY) this.#looks.add(line);
+    if (line.retryAt < Number.POSITIVE_INFINITY) this.#retries.add(line);
     return false;
   }
 
   #fail(line: Line<Waiter<V, W>>, waiter: Waiter<V, W>, error: unknown): void {
     line.isTrying = false;
     if (!waiter.isWaiting) return;
-    this.#leave(waiter);
+    this.#leave(waiter, this.#options.clock.now());
     waiter.reject(error);
   }
 
   #dismiss(waiters: readonly Waiter<V, W>[], error: unknown): void {
+    const now = this.#options.clock.now();
     for (const waiter of waiters) {
-      this.#leave(waiter);
+      this.#leave(waiter, now);
       waiter.reject(error);
     }
-    for (const { line } of waiters) this.#resume(line);
+    for (const { line } of waiters) this.#resume(line, now);
     this.#arm();
   }
 
   #expire(waiter: Waiter<V, W>, now: number): void {
-    this.#leave(waiter);
+    this.#leave(waiter, now);
     const predictedWaitMs = this.#options.predictMs(waiter.wish, this.#amountsBefore(waiter, now));
     waiter.resolve({ refused: 'deadline', predictedWaitMs });
   }
 
-  #leave(waiter: Waiter<V, W>, isServed = false): void {
+  #leave(waiter: Waiter<V, W>, now: number, isServed = false): void {
     const { line, wish } = waiter;
     if (line === undefined) return;
     waiter.isWaiting = false;
-    if (isServed) line.order.serve(waiter);
-    else line.order.remove(waiter);
+    if (isServed) line.order.serve(waiter, now);
+    else line.order.remove(waiter, now);
     if (line.tried === waiter) line.tried = undefined;
     this.#deadlines.remove(waiter);
     if (wish.signal) this.#aborts.leave(wish.signal, waiter);
@@ -226,8 +230,10 @@ export class WaitingRoom<V, W extends Wish = Wish> {
   }
 
   /** To be called for the line of whoever has left without being served: another one may be next, or nobody any more. */
-  #resume(line: Line<Waiter<V, W>> | undefined): void {
-    if (line !== undefined && !line.isTrying && line.tried === undefined) this.#advance(line);
+  #resume(line: Line<Waiter<V, W>> | undefined, now: number): void {
+    if (line === undefined || line.isTrying) return;
+    const next = line.order.next(now);
+    if (next === undefined || next !== line.tried) this.#advance(line);
   }
 
   #ring(): void {
@@ -237,22 +243,13 @@ export class WaitingRoom<V, W extends Wish = Wish> {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#isRinging = true;
     try {
-      this.#lookAtLines(now);
+      for (let line = this.#retries.first; line !== undefined && line.retryAt <= now; line = this.#retries.first)
+        this.#advance(line);
       this.#expireDue(now);
     } finally {
       this.#isRinging = false;
     }
     this.#arm();
-  }
-
-  #lookAtLines(now: number): void {
-    for (let line = this.#looks.first; line !== undefined && line.lookAt <= now; line = this.#looks.first) {
-      if (line.isReady(now)) this.#advance(line);
-      else {
-        line.lookLater(now);
-        this.#looks.update(line);
-      }
-    }
   }
 
   #expireDue(now: number): void {
@@ -262,14 +259,14 @@ export class WaitingRoom<V, W extends Wish = Wish> {
       this.#expire(waiter, now);
       lines.add(waiter.line);
     }
-    for (const line of lines) this.#resume(line);
+    for (const line of lines) this.#resume(line, now);
   }
 
   /** The timer is set anew only for what comes before it: one that rings for nobody does no harm. */
   #arm(): void {
     if (this.#isRinging) return;
     const deadline = this.#deadlines.first?.wish.deadline ?? Number.POSITIVE_INFINITY;
-    const at = Math.min(deadline, this.#looks.first?.lookAt ?? Number.POSITIVE_INFINITY);
+    const at = Math.min(deadline, this.#retries.first?.retryAt ?? Number.POSITIVE_INFINITY);
     if (this.#size > 0 && at >= this.#timerAt) return;
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -327,7 +327,7 @@ local function take(has_limits, has_debt, has_own, has_lease, penalise)
   local ok = wait == 0
   if ok or penalise == 1 then charge(amounts, limits) end
   if ok and id and places_key then take_place(id, ttl) end
-  if not ok and penalise == 1 then _, binding, waits = waits_for(amounts, limits, id) end
+  if not ok and penalise == 1 then wait, binding, waits = waits_for(amounts, limits, id) end
   local values, least = {}, math.huge
   for i = 1, #meters do
     local left, share, reset = standing(meters[i], limits[i])

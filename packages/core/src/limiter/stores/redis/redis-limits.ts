@@ -74,6 +74,7 @@ class PortLimits implements RedisLimits {
   }
 
   async peers(signal: AbortSignal): Promise<number> {
+    signal.throwIfAborted();
     const key = peersKey(this.#settings.prefix);
     return Number(await this.#port.run(peersScript, [key], [this.#process, `${peersHeardWithinMs}`], signal));
   }
@@ -82,7 +83,11 @@ class PortLimits implements RedisLimits {
     return this.#port.close();
   }
 
-  #place({ limiter, key, dimensions, signal }: StoreAccount): { shape: Shape; keys: readonly string[]; call: AccountCall } {
+  #place({ limiter, key, dimensions, signal }: StoreAccount): {
+    shape: Shape;
+    keys: readonly string[];
+    call: AccountCall;
+  } {
     signal.throwIfAborted();
     const shape = this.#shapeOf(dimensions);
     const keys = accountKeys(this.#settings.prefix, limiter, key, shape);

@@ -1,0 +1,297 @@
+import { randomUUID } from 'node:crypto';
+import { type Clock, type RedisPort, seededRandom, systemClock, systemRandom } from '@warmpath/core/kernel';
+import type { Amounts, Dimension, LimiterStore, StoreTake, StoreVerdict } from '@warmpath/core/limiter';
+import { limiterStoreContract, memoryLimits } from '@warmpath/core/testing';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { redisLimitsOver } from '../packages/core/src/limiter/stores/redis/redis-limits.js';
+import { connectRedis } from '../packages/core/src/redis/connection/redis-client.js';
+import { WindowOracle } from '../packages/core/test/limiter-oracle.js';
+import { onTime, type ServerTime, serverTime } from './limiter-redis-time.js';
+import { type OwnRedis, startOwnRedis, whyNoOwnRedis } from './redis-servers.js';
+
+const note = whyNoOwnRedis();
+beforeEach(({ skip }) => skip(note !== undefined, note));
+
+let redis: OwnRedis;
+let port: RedisPort;
+beforeAll(async () => {
+  if (note) return;
+  redis = await startOwnRedis();
+  port = connectRedis('test', redis.url, { clock: systemClock, random: systemRandom });
+});
+afterAll(async () => {
+  await port?.close();
+  await redis?.kill();
+});
+
+const signal = new AbortController().signal;
+const secondMs = 1_000;
+const minuteMs = 60_000;
+
+/** A process on the server's time; its own clock says something else. */
+function limitsOn(time: ServerTime, prefix: string, seed = 1, aheadMs = 1e9): LimiterStore {
+  const clock: Clock = { ...systemClock, now: () => time.ms - 1e12, wall: () => time.ms + aheadMs };
+  const over = { name: 'redis', prefix, clock, random: seededRandom(seed) };
+  return redisLimitsOver(onTime(port, time), over);
+}
+
+const window = (limit: number, windowMs: number, burst?: number): Dimension => {
+  return { kind: 'window', name: `${limit}/${windowMs}/${burst}`, unit: 'requests', limit, windowMs, burst };
+};
+const calendar = (limit: number, per: 'hour' | 'day', timeZone: string): Dimension => {
+  return { kind: 'calendar', name: per, unit: 'requests', limit, per, timeZone };
+};
+const places = (limit: number): Dimension => ({ kind: 'concurrency', name: 'places', unit: 'concurrency', limit });
+
+const accounts: readonly (readonly Dimension[])[] = [
+  [window(10, minuteMs)],
+  [window(10, minuteMs), window(40, 10 * minuteMs), window(3, secondMs)],
+  [window(7, 250), places(2)],
+  [window(200, minuteMs, 2), window(30, minuteMs, 5)],
+  [window(3, minuteMs, 1), calendar(12, 'hour', 'Asia/Kolkata')],
+  [calendar(20, 'day', 'Europe/Berlin'), places(3), window(6.5, 10 * secondMs), window(9, minuteMs, 9)],
+];
+
+type Command =
+  | { readonly type: 'pass'; readonly ms: number }
+  | { readonly type: 'take'; readonly takes: readonly Sample[] }
+  | { readonly type: 'settle'; readonly which: number; readonly corrections: Amounts; readonly isHeld: boolean }
+  | { readonly type: 'extend'; readonly which: number; readonly ttlMs: number };
+
+interface Sample {
+  readonly amounts: Amounts;
+  readonly reduced?: number;
+  readonly debt?: Amounts;
+  readonly ttlMs?: number;
+  readonly penalise: boolean;
+}
+
+const most = 4;
+const thousandths = (min: number, max: number) =>
+  fc.integer({ min: min * 1_000, max: max * 1_000 }).map((n) => n / 1_000);
+const amount = fc.oneof(fc.constantFrom(0, 1, 1, 2), thousandths(0, 4));
+const amounts = fc.tuple(amount, amount, amount, amount);
+const sample: fc.Arbitrary<Sample> = fc.record(
+  {
+    amounts,
+    penalise: fc.boolean(),
+    reduced: fc.constantFrom(0.1, 0.5, 0.9),
+    debt: amounts,
+    ttlMs: fc.constantFrom(100, secondMs, minuteMs),
+  },
+  { requiredKeys: ['amounts', 'penalise'] },
+) as fc.Arbitrary<Sample>;
+const command: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('pass' as const),
+      ms: fc.oneof(
+        fc.constantFrom(0, 1, 3.9, 4, 15, 16, 250, 937.5, 1e3, 6e4, 6e5, 36e5, 9e7),
+        fc.integer({ max: 9e4, min: 0 }),
+      ),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      type: fc.constant('take' as const),
+      takes: fc.array(sample, { minLength: 1, maxLength: 4 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('settle' as const),
+      which: fc.nat(5),
+      corrections: fc.tuple(...Array.from({ length: most }, () => fc.oneof(fc.constant(0), thousandths(-5, 2)))),
+      isHeld: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constant('extend' as const),
+      which: fc.nat(5),
+      ttlMs: fc.constantFrom(200, minuteMs),
+    }),
+  },
+) as fc.Arbitrary<Command>;
+
+describe('the accounts in Redis', () => {
+  const time = serverTime();
+  for (const { name, run } of limiterStoreContract(() => limitsOn(time, randomUUID()), {
+    pass: async (ms) => time.pass(ms),
+    makePair() {
+      const prefix = randomUUID();
+      return [limitsOn(time, prefix, 1), limitsOn(time, prefix, 2)];
+    },
+    lose: () => redis.command('FLUSHALL'),
+  }))
+    it(`keep the contract: ${name}`, run);
+
+  it('answer as the accounts in memory do, whatever is asked', { timeout: 120_000 }, async () => {
+    const commands = fc.array(command, { minLength: 1, maxLength: 60 });
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...accounts), commands, fc.nat(), async (dimensions, list, seed) => {
+        await new Comparison(dimensions, seed).run(list);
+      }),
+      { numRuns: 400 },
+    );
+  });
+});
+
+/** The same account in Redis and in memory. */
+class Comparison {
+  readonly #time = serverTime();
+  readonly #dimensions: readonly Dimension[];
+  readonly #redis: LimiterStore;
+  readonly #memory: LimiterStore;
+  readonly #allowed: {
+    readonly redis: StoreVerdict;
+    readonly memory: StoreVerdict;
+    readonly id: string | undefined;
+  }[] = [];
+  #leases = 0;
+
+  constructor(dimensions: readonly Dimension[], seed: number) {
+    const time = this.#time;
+    this.#dimensions = dimensions;
+    this.#redis = limitsOn(time, randomUUID(), seed);
+    this.#memory = memoryLimits({ clock: { ...systemClock, now: () => time.ms, wall: () => time.ms } });
+  }
+
+  async run(commands: readonly Command[]): Promise<void> {
+    for (const command of commands) {
+      if (command.type === 'pass') this.#time.pass(command.ms);
+      else if (command.type === 'take') await Promise.all(command.takes.map((each) => this.#take(each)));
+      else if (command.type === 'settle') await this.#settle(command.which, command.corrections, command.isHeld);
+      else await this.#extend(command.which, command.ttlMs);
+    }
+  }
+
+  get #account(): Pick<StoreTake, 'limiter' | 'key' | 'dimensions' | 'signal'> {
+    return { limiter: 'model', key: 'key', dimensions: this.#dimensions, signal };
+  }
+
+  #cut(list: Amounts): Amounts {
+    return list.slice(0, this.#dimensions.length);
+  }
+
+  async #take({ amounts, reduced, debt, ttlMs, penalise }: Sample): Promise<void> {
+    const id = ttlMs === undefined ? undefined : `lease ${++this.#leases}`;
+    const request: StoreTake = {
+      ...this.#account,
+      amounts: this.#cut(amounts),
+      penalise,
+      ...(reduced !== undefined && { limits: this.#dimensions.map(({ limit }) => limit * reduced) }),
+      ...(debt && { debt: this.#cut(debt) }),
+      ...(id !== undefined && ttlMs !== undefined && { lease: { id, ttlMs } }),
+    };
+    const [memory, redis] = await Promise.all([this.#memory.take(request), this.#redis.take(request)]);
+    expect(redis).toEqual(alike(memory));
+    if (redis.ok) this.#allowed.push({ redis, memory, id });
+  }
+
+  async #settle(which: number, corrections: Amounts, isHeld: boolean): Promise<void> {
+    const charge = this.#allowed.at(-1 - which);
+    if (!charge || this.#isLeaving(charge.memory.at)) return;
+    const id = isHeld ? charge.id : undefined;
+    const request = { ...this.#account, corrections: this.#cut(corrections), ...(id !== undefined && { leaseId: id }) };
+    await Promise.all([
+      this.#memory.settle({ ...request, at: charge.memory.at, generation: charge.memory.generation }),
+      this.#redis.settle({ ...request, at: charge.redis.at, generation: charge.redis.generation }),
+    ]);
+  }
+
+  async #extend(which: number, ttlMs: number): Promise<void> {
+    const id = this.#allowed.at(-1 - which)?.id;
+    if (id === undefined) return;
+    const request = { ...this.#account, leaseId: id, ttlMs };
+    const [memory, redis] = await Promise.all([this.#memory.extend(request), this.#redis.extend(request)]);
+    expect(redis).toBe(memory);
+  }
+
+  /** A window old, while its entry may count a moment longer: memory then still gives it back, Redis does not. */
+  #isLeaving(at: number): boolean {
+    const ageMs = this.#time.ms - at;
+    return this.#dimensions.some(
+      (each) => each.kind === 'window' && ageMs >= each.windowMs && ageMs <= each.windowMs * (1 + 1 / 64),
+    );
+  }
+}
+
+/** But for the last digits of doubles that were added up in another order. */
+function alike({ remaining, resetMs, waitsMs, waitMs, ...rest }: StoreVerdict): object {
+  const close = (list: Amounts): readonly unknown[] => list.map((each) => expect.closeTo(each, 2));
+  return {
+    ...rest,
+    generation: expect.any(String),
+    remaining: close(remaining),
+    resetMs: close(resetMs),
+    waitsMs: close(waitsMs),
+    waitMs: expect.closeTo(waitMs, 2),
+  };
+}
+
+describe('a clock of the server that jumps', () => {
+  it('never makes a window shorter, whichever way it goes, where processes say what time they were told', async () => {
+    const step = fc.record({
+      passMs: fc.oneof(fc.nat(20_000), fc.constant(0)),
+      jumpMs: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: -36e5, max: 36e5 })),
+      process: fc.nat(1),
+      amount: fc.integer({ min: 1, max: 4 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const time = serverTime();
+        const prefix = randomUUID();
+        const stores = [limitsOn(time, prefix, 1), limitsOn(time, prefix, 2)];
+        const dimensions = [window(10, minuteMs)];
+        const oracle = new WindowOracle(minuteMs);
+        const told: { at: number; real: number }[] = [];
+        let real = 0;
+        const take = async (process: number, amount: number): Promise<StoreVerdict> => {
+          const last = told[process];
+          const since = last && { at: last.at, agoMs: real - last.real };
+          const account = { limiter: 'jumps', key: 'key', dimensions, signal };
+          const verdict = await (stores[process] ?? expect.unreachable()).take({
+            ...account,
+            amounts: [amount],
+            ...(since && { since }),
+          });
+          told[process] = { at: verdict.at, real };
+          return verdict;
+        };
+        await take(0, 0);
+        await take(1, 0);
+        for (const { passMs, jumpMs, process, amount } of steps) {
+          real += passMs;
+          time.pass(passMs + (Math.abs(jumpMs) > secondMs ? jumpMs : 0));
+          const { ok } = await take(process, amount);
+          if (ok) {
+            expect(oracle.mayAllow(amount, 10, real)).toBe(true);
+            oracle.charge(amount, real);
+          }
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('gives no fresh quota of the calendar when it goes back, and one when it goes on', async () => {
+    const time = serverTime(Date.UTC(2026, 2, 10, 12));
+    const store = limitsOn(time, randomUUID());
+    const account = { limiter: 'jumps', key: 'key', dimensions: [calendar(5, 'day', 'UTC')], signal };
+    const take = (): Promise<StoreVerdict> => store.take({ ...account, amounts: [5] });
+    expect((await take()).ok).toBe(true);
+    time.pass(-20 * 36e5);
+    expect(await take()).toMatchObject({ ok: false, waitMs: 32 * 36e5 });
+    time.pass(24 * 36e5);
+    expect(await take()).toMatchObject({ ok: false, waitMs: 8 * 36e5 });
+    time.pass(8 * 36e5);
+    expect((await take()).ok).toBe(true);
+    expect((await take()).waitMs).toBe(24 * 36e5);
+  });
+});
