@@ -7,12 +7,14 @@ import { cache } from '#cache';
 import { firstSlice } from '#first-slice';
 import type { Outcome } from '#harness';
 import { keys } from '#keys';
+import { limiter } from '#limiter';
 import { sharedCache } from '#shared-cache';
 
 const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = {
   keys,
   cache,
   'shared-cache': sharedCache,
+  limiter,
   'first-slice': firstSlice,
   answers,
 };

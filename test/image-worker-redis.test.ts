@@ -105,6 +105,40 @@ describe('two image workers on one Redis', () => {
   });
 });
 
+interface Standing {
+  readonly allowed: number;
+  readonly refused: number;
+  readonly decidedBy: Readonly<Record<string, number>>;
+}
+
+async function limiterOf({ url }: ExampleProgram, name: string): Promise<Standing | undefined> {
+  const { limiters } = (await (await fetch(`${url}/performance`)).json()) as { limiters: Record<string, Standing> };
+  return limiters[name];
+}
+
+describe('the limits of two image workers on one Redis', () => {
+  it('are one: what a client has uploaded to one it may not upload to the other any more', async () => {
+    const workers = await Promise.all([startWorker(), startWorker()]);
+    const image = newImage();
+    for (const worker of workers) {
+      await until('Redis counts its uploads', async () => {
+        await upload(worker, image);
+        return ((await limiterOf(worker, 'uploads'))?.decidedBy.store ?? 0) > 0;
+      });
+    }
+    const refused = new Set<ExampleProgram>();
+    for (let count = 0; count < 150 && refused.size < 2; count++) {
+      const worker = workers[count % 2] as ExampleProgram;
+      const headers = { 'content-type': 'image/png' };
+      const answer = await fetch(`${worker.url}/images`, { method: 'POST', headers, body: Buffer.from(image) });
+      if (answer.status === 429) refused.add(worker);
+    }
+    const standings = await Promise.all(workers.map((worker) => limiterOf(worker, 'uploads')));
+    expect(standings.map((standing) => standing?.refused)).toEqual([1, 1]);
+    expect(standings.reduce((sum, standing) => sum + (standing?.allowed ?? 0), 0)).toBe(60);
+  });
+});
+
 describe('Redis that fails', () => {
   it('costs no upload; a deletion is deferred meanwhile; away and back are said once each', async () => {
     const model = await startModel();

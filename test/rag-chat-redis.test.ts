@@ -37,11 +37,15 @@ async function startModel(): Promise<ModelServer> {
   return model;
 }
 
-function startChat(model?: ModelServer, url: string = redis.url): Promise<ExampleProgram> {
+function startChat(
+  model?: ModelServer,
+  url: string = redis.url,
+  more: Readonly<Record<string, string>> = {},
+): Promise<ExampleProgram> {
   const env: Record<string, string> = model
     ? { OPENAI_BASE_URL: model.openaiUrl, OPENAI_API_KEY: 'none', OPENAI_MODEL: 'tiny' }
     : {};
-  return startExample('rag-chat', { DOCS_DIR: docs, REDIS_URL: url, ...env });
+  return startExample('rag-chat', { DOCS_DIR: docs, REDIS_URL: url, ...env, ...more });
 }
 
 interface Streamed {
@@ -109,6 +113,30 @@ async function* eventsOf(response: Response): AsyncGenerator<{ event: string; da
   }
 }
 
+/** Who has answered. */
+async function modelOf(chat: ExampleProgram, question: string): Promise<unknown> {
+  return ((await askWhole(chat, question)) as { model: unknown }).model;
+}
+
+interface Standing {
+  readonly allowed: number;
+  readonly refused: number;
+  readonly decidedBy: Readonly<Record<string, number>>;
+}
+
+async function limiterOf({ url }: ExampleProgram, name: string): Promise<Standing | undefined> {
+  const { limiters } = (await (await fetch(`${url}/performance`)).json()) as { limiters: Record<string, Standing> };
+  return limiters[name];
+}
+
+/** Its first decisions may come before it is connected, and then it decides by itself. */
+async function untilCounted(chat: ExampleProgram): Promise<void> {
+  await until('Redis counts its requests', async () => {
+    await fetch(`${chat.url}/api/info`);
+    return ((await limiterOf(chat, 'http'))?.decidedBy.store ?? 0) > 0;
+  });
+}
+
 async function askWhole({ url }: ExampleProgram, question: string): Promise<unknown> {
   const response = await fetch(`${url}/api/chat`, {
     method: 'POST',
@@ -158,6 +186,36 @@ describe('two processes of the RAG chat on one Redis', () => {
     expect(await ask(third, question).answer).toMatchObject({ layer: 'store', text: reply });
     expect(['store', 'memory']).toContain((await ask(other, question).answer).layer);
     expect(model.requests).toHaveLength(1);
+  });
+
+  it('share the quota of their model: what one has asked the other may ask no more', async () => {
+    const model = await startModel();
+    model.set({ msPerChunk: 0 });
+    const quota = { MODEL_RPM: '3', MODEL_TPM: '100000' };
+    const chats = await Promise.all([startChat(model, redis.url, quota), startChat(model, redis.url, quota)]);
+    for (const chat of chats) await untilCounted(chat);
+    const models: unknown[] = [];
+    for (const chat of [...chats, ...chats, ...chats]) models.push(await modelOf(chat, newQuestion()));
+    expect(models).toEqual([...Array(3).fill('openai:tiny'), ...Array(3).fill('extractive')]);
+    expect(model.requests).toHaveLength(3);
+    const standings = await Promise.all(chats.map((chat) => limiterOf(chat, 'openai:tiny')));
+    expect(standings).toMatchObject([
+      { allowed: 2, refused: 1, decidedBy: { store: 3 }, store: { name: 'Redis', state: 'closed' } },
+      { allowed: 1, refused: 2, decidedBy: { store: 3 }, store: { name: 'Redis', state: 'closed' } },
+    ]);
+  });
+
+  it('share what one client may ask', async () => {
+    const chats = await Promise.all([startChat(), startChat()]);
+    for (const chat of chats) await untilCounted(chat);
+    const refused = new Set<ExampleProgram>();
+    for (let asked = 0; asked < 300 && refused.size < 2; asked++) {
+      const chat = chats[asked % 2] as ExampleProgram;
+      if ((await fetch(`${chat.url}/api/info`)).status === 429) refused.add(chat);
+    }
+    const [one, other] = await Promise.all(chats.map((chat) => limiterOf(chat, 'http')));
+    expect([one?.refused, other?.refused]).toEqual([1, 1]);
+    expect((one?.allowed ?? 0) + (other?.allowed ?? 0)).toBe(120);
   });
 
   it('say which store they use, in the log and at /api/info', async () => {

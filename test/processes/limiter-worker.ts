@@ -36,15 +36,15 @@ async function load(store: LimiterStore, durationMs: number): Promise<readonly C
   return charged;
 }
 
-if (process.send) {
+if (task === 'load') {
   const store = redisLimits(url);
-  if (task === 'load') {
-    process.send(await load(store, Number(argument)));
-    await store.close();
-    process.disconnect();
-  } else {
-    const lease = { id: `${process.pid}`, ttlMs: Number(argument) };
-    const { ok } = await store.take({ limiter: 'hold', key: 'all', dimensions: places, amounts: [1], lease, signal });
-    process.send(ok);
-  }
+  process.send?.(await load(store, Number(argument)));
+  await store.close();
+  process.disconnect();
+}
+if (task === 'hold') {
+  const lease = { id: `${process.pid}`, ttlMs: Number(argument) };
+  const account = { limiter: 'hold', key: 'all', dimensions: places, signal };
+  const { ok } = await redisLimits(url).take({ ...account, amounts: [1], lease });
+  process.send?.(ok);
 }

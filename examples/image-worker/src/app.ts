@@ -12,6 +12,7 @@ import type { WorkerConfig } from './config.js';
 import { ImageProcessor } from './image-processor.js';
 import { ImageStore } from './image-store.js';
 import { ImagesController } from './images.controller.js';
+import { PerformanceController } from './performance.controller.js';
 import { uploadGate } from './upload-gate.js';
 import { UploadRefusals } from './upload-refusals.js';
 
@@ -22,7 +23,8 @@ class ImageWorkerModule {
       module: ImageWorkerModule,
       imports: [
         WarmpathModule.forRoot({
-          ...(kept ? { cache: { store: kept.store } } : {}),
+          ...(kept && { cache: { store: kept.store } }),
+          ...(kept?.limits && { limiter: { store: kept.limits } }),
           onEvent(event) {
             logOutage(event);
             kept?.onEvent(event);
@@ -30,7 +32,7 @@ class ImageWorkerModule {
         }),
         MulterModule.register({ limits: { fileSize: maxImageBytes, files: 1, fields: 10, fieldSize: 1_024 } }),
       ],
-      controllers: [ImagesController],
+      controllers: [ImagesController, PerformanceController],
       providers: [
         ImageProcessor,
         Captioner,

@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import type { CacheStore, Warmpath, WarmpathEvent } from '@warmpath/core';
+import type { CacheStore, LimiterStore, Warmpath, WarmpathEvent } from '@warmpath/core';
 import { InjectWarmpath } from '@warmpath/nestjs';
 import { openCacheFile } from './cache-file.js';
 import type { WorkerConfig } from './config.js';
@@ -12,6 +12,8 @@ export const CAPTION_STORE: unique symbol = Symbol('caption store');
 
 export interface CaptionStore {
   readonly store: CacheStore;
+  /** Where several processes count together. */
+  readonly limits?: LimiterStore;
   /** Puts into the log what has become of it, from whatever the runtime reports. */
   onEvent(event: WarmpathEvent): void;
   close(): Promise<void>;

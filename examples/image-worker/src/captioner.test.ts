@@ -143,6 +143,42 @@ describe('the caption of a model', () => {
   });
 });
 
+describe('the vision model', () => {
+  const other = (index: number): ProcessedImage => ({ ...image, id: `${index}`.padStart(64, '0') });
+
+  it('is asked no more than 60 times a minute: what comes then gets a measured caption', async () => {
+    const model = seer();
+    const captioner = await start(model);
+    const sources: string[] = [];
+    for (let index = 0; index < 62; index++) sources.push((await captioner.caption(other(index))).source);
+    expect(sources).toEqual([...Array(60).fill('model'), 'measured', 'measured']);
+    await clock.advance(60_000);
+    expect(await captioner.caption(other(61))).toMatchObject({ source: 'model' });
+    expect(model.asked).toBe(61);
+  });
+
+  it('is asked for four captions at a time at the most, a second attempt included', async () => {
+    const model = seer();
+    const gates: PromiseWithResolvers<string>[] = [];
+    model.says = () => {
+      const gate = Promise.withResolvers<string>();
+      gates.push(gate);
+      return gate.promise;
+    };
+    const captioner = await start(model);
+    const captions = [0, 1, 2, 3, 4, 5].map((index) => captioner.caption(other(index)));
+    await settled();
+    expect(gates).toHaveLength(4);
+    gates[0]?.reject(new Error('overloaded'));
+    await clock.advance(1_000);
+    expect(gates.length).toBeGreaterThan(4);
+    for (const gate of gates) gate.resolve('A field.');
+    await clock.advance(60_000);
+    for (const gate of gates) gate.resolve('A field.');
+    expect((await Promise.all(captions)).filter(({ source }) => source === 'model').length).toBeGreaterThanOrEqual(4);
+  });
+});
+
 describe('forgetting an image', () => {
   it('forgets its captions by every model there was, and of no other image', async () => {
     const [one, two] = [seer('one'), seer('two')];

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { Warmpath } from '@warmpath/core';
+import type { Limit, Warmpath } from '@warmpath/core';
 import type { ChatModel } from '@warmpath/core/models';
-import { Cached, InjectWarmpath, WithFallback, withCacheReports } from '@warmpath/nestjs';
+import { Cached, InjectWarmpath, RateLimited, WithFallback, withCacheReports } from '@warmpath/nestjs';
 import { ImageProcessor, type ProcessedImage } from './image-processor.js';
 import { measuredCaption } from './measured-caption.js';
 
@@ -19,6 +19,8 @@ type Captioned = Pick<ProcessedImage, 'id' | 'measurements' | 'resized'>;
 const question = 'Describe this image in one plain sentence of at most 25 words. Do not begin with "The image".';
 const caches = { modelled: 'captions.model', measured: 'captions.measured' } as const;
 const maxEntries = 10_000;
+/** Of all workers together, where they share a Redis. */
+const visionLimits: readonly Limit[] = [{ limit: 60, window: '1m' }, { concurrent: 4 }];
 
 /** One tag for all captions of an image, whoever wrote them: what forgets it need not know which models there were. */
 function tagsOf({ id }: Pick<Captioned, 'id'>): readonly string[] {
@@ -83,18 +85,27 @@ export class Captioner {
     maxEntries,
   })
   async modelled({ resized }: Captioned, model: ChatModel): Promise<Caption | null> {
-    const images = [await this.#images.forModel(resized)];
-    const answer = await this.#warmpath.retry(
-      'caption',
-      ({ signal }) =>
-        model.generate(
-          { messages: [{ role: 'user', content: question }], images, temperature: 0, maxOutputTokens: 120 },
-          { signal },
-        ),
-      { attempts: 2, timeout: '60s' },
-    );
-    const text = answer.text.trim();
+    const image = await this.#images.forModel(resized);
+    const said = await this.#warmpath.retry('caption', ({ signal }) => this.look(image, model, signal), {
+      attempts: 2,
+      timeout: '60s',
+    });
+    const text = said.trim();
     return text === '' ? null : { text, source: 'model' };
+  }
+
+  /**
+   * One request to the model's server, below cache and retries: each one counts. Who would have to wait for too long gets a
+   * measured caption.
+   */
+  @RateLimited({ name: 'vision', key: () => 'all', limits: visionLimits, wait: '30s', leaseTtl: '1m' })
+  async look(image: Buffer, model: ChatModel, signal: AbortSignal): Promise<string> {
+    const messages = [{ role: 'user' as const, content: question }];
+    const answer = await model.generate(
+      { messages, images: [image], temperature: 0, maxOutputTokens: 120 },
+      { signal },
+    );
+    return answer.text;
   }
 
   /** Cheap, so it need not outlive the next version of the sentence for long. */

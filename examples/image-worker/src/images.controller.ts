@@ -20,6 +20,7 @@ import {
   UseInterceptors,
 } from '@nestjs/common';
 import { FileInterceptor } from '@nestjs/platform-express';
+import { RateLimited } from '@warmpath/nestjs';
 import { Captioner } from './captioner.js';
 import { acceptedFormats, type ImageMetadata, ImageProcessor, type Rendition } from './image-processor.js';
 import { ImageStore, type StoredImage } from './image-store.js';
@@ -60,6 +61,7 @@ export class ImagesController {
 
   @Post()
   @UseInterceptors(FileInterceptor('image'))
+  @RateLimited({ name: 'uploads', limit: 60, window: '1m', key: clientOf })
   async upload(
     @Req() request: UploadRequest,
     @UploadedFile() file: { readonly buffer: Buffer } | undefined,
@@ -124,6 +126,11 @@ export class ImagesController {
     if (!data) throw new NotFoundException('There is no such image, or not any more. Upload it again.');
     return new StreamableFile(data, { type: 'image/webp', length: data.length });
   }
+}
+
+/** Its address: behind a proxy this would be what the proxy says it is. */
+function clientOf({ socket }: UploadRequest): string {
+  return socket.remoteAddress ?? 'gone';
 }
 
 /** The bytes of the image, however they came. */

@@ -1,4 +1,4 @@
-import type { CacheStore, WarmpathEvent } from '@warmpath/core';
+import type { CacheStore, LimiterStore, WarmpathEvent } from '@warmpath/core';
 import { openCacheFile } from './cache-file.js';
 import type { AppConfig } from './config.js';
 import { openRedis } from './redis.js';
@@ -8,6 +8,8 @@ import { watchStore } from './store-watch.js';
 /** Where answers are kept beside memory. */
 export interface AnswerStore {
   readonly store: CacheStore;
+  /** Where several processes count together. */
+  readonly limits?: LimiterStore;
   readonly kind: 'Redis' | 'the cache file';
   /** Which one. */
   readonly place: string;

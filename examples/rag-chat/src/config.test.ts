@@ -17,6 +17,7 @@ describe('readConfig', () => {
       openai: undefined,
       ollama: undefined,
       modelTimeout: '60s',
+      modelLimits: [],
       exit: false,
       notes: [],
     });
@@ -114,6 +115,21 @@ describe('readConfig', () => {
     }
   });
 
+  it('takes a quota for the model servers, and says so where there are none', () => {
+    const server = { OLLAMA_URL: 'http://b' };
+    expect(read([], { ...server, MODEL_RPM: '60' })).toMatchObject({
+      modelLimits: [{ limit: 60, window: '1m' }],
+      notes: [],
+    });
+    expect(read([], { MODEL_RPM: '60' }).notes).toEqual([
+      'MODEL_RPM and the like are not used, since no model server is configured.',
+    ]);
+    expect(read([], { ...server, MODEL_QUOTA_ZONE: 'Europe/Berlin' }).notes).toEqual([
+      'MODEL_QUOTA_ZONE is not used, since MODEL_RPD is not set: it says where the day of that quota begins.',
+    ]);
+    expect(() => read([], { MODEL_TPM: '10k' })).toThrow('MODEL_TPM must be a whole number');
+  });
+
   it('never prints the key', () => {
     const faulty = () => read([], { OPENAI_API_KEY: 'secret-key', OPENAI_BASE_URL: 'x' });
     expect(faulty).toThrow(/^(?![\s\S]*secret-key)/);
@@ -123,6 +139,7 @@ describe('readConfig', () => {
     expect(helpFor(['--port', '1'], 'main')).toBeUndefined();
     expect(helpFor(['--help'], 'main')).toMatch(/^Usage: node [\s\S]*--docs DIR/);
     expect(helpFor(['-h'], 'main')).not.toContain('--exit');
+    expect(helpFor(['-h'], 'main')).toContain('MODEL_RPM, MODEL_TPM, MODEL_RPD');
     expect(helpFor(['--port', '1', '-h'], 'demo')).toMatch(/^Usage: npm run demo -- [\s\S]*--exit/);
   });
 });
@@ -145,5 +162,11 @@ describe('modelsOf', () => {
       ['ollama:llama3.2', 0],
       ['extractive', 0],
     ]);
+  });
+
+  it('limits what each server is asked, and not what the extractive model is', () => {
+    const env = { OPENAI_BASE_URL: 'http://a/v1', OPENAI_API_KEY: 'k', OLLAMA_URL: 'http://b', MODEL_RPM: '5' };
+    const limits = { limits: [{ limit: 5, window: '1m' }] };
+    expect(modelsOf(read([], env), fetch).map((backend) => backend.limits)).toEqual([limits, limits, undefined]);
   });
 });

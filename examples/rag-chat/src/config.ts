@@ -1,6 +1,9 @@
 import { resolve } from 'node:path';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import type { Limit } from '@warmpath/core';
 import { type Duration, parseDuration } from '@warmpath/core/kernel';
+import { type Environment, set } from './environment.js';
+import { modelQuotaOf } from './model-quota.js';
 import { faultOf } from './redis-address.js';
 import { StartError } from './start-error.js';
 
@@ -21,6 +24,8 @@ export interface AppConfig {
   readonly ollama: ModelServer | undefined;
   /** How long a model server may take to its first word. */
   readonly modelTimeout: Duration;
+  /** What each model server may be asked; empty: as much as there are questions. */
+  readonly modelLimits: readonly Limit[];
   /** Demo only: leave after the tour. */
   readonly exit: boolean;
   /** What was set and is not used, one line each. */
@@ -33,12 +38,11 @@ interface ModelServer {
   readonly apiKey?: string;
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 const defaultPort = 3000;
 const defaultHost = '127.0.0.1';
 /** Many people have a key in their environment for other programs: it alone must not send their documents anywhere. */
 const keyAlone = 'OPENAI_API_KEY is not used, since OPENAI_BASE_URL is not set: nothing is sent to OpenAI.';
+const quotaUnused = 'MODEL_RPM and the like are not used, since no model server is configured.';
 const redisUnused = 'REDIS_URL is not used, since --cache names a file.';
 /** A model may have to be loaded from disk first. */
 const defaultModelTimeout = '60s';
@@ -72,7 +76,8 @@ export function helpFor(args: readonly string[], program: Program): string | und
 ${program === 'demo' ? '  --exit           leave after the tour\n' : ''}
 A language model writes the answers with OLLAMA_URL, or OPENAI_BASE_URL and OPENAI_API_KEY.
 OLLAMA_MODEL, OPENAI_MODEL and MODEL_TIMEOUT choose the model and its time.
-REDIS_URL (redis://host:6379) keeps answers in Redis instead of a file; processes share them, and those under way.
+MODEL_RPM, MODEL_TPM, MODEL_RPD (its day begins in MODEL_QUOTA_ZONE) and MODEL_CONCURRENT limit what it is asked.
+REDIS_URL (redis://host:6379) keeps answers in Redis instead of a file; processes share them, those under way, and limits.
 examples/rag-chat/README.md has more.`;
 }
 
@@ -88,6 +93,9 @@ export function readConfig(args: readonly string[], env: Environment, program: P
   const docs = textOf(given.docs, '--docs') ?? set(env, 'DOCS_DIR');
   const kept = placeOf(textOf(given.cache, '--cache'), env);
   const ollamaUrl = set(env, 'OLLAMA_URL');
+  const quota = modelQuotaOf(env);
+  const openai = openaiOf(env);
+  const isQuotaUnused = quota.limits.length > 0 && !openai && ollamaUrl === undefined;
   return {
     port: port === undefined ? defaultPort : portOf(port, given.port === undefined ? 'PORT' : '--port'),
     portGiven: port !== undefined,
@@ -95,13 +103,19 @@ export function readConfig(args: readonly string[], env: Environment, program: P
     docs: docs === undefined ? undefined : resolve(from, docs),
     cacheFile: kept.cacheFile === undefined ? undefined : resolve(from, kept.cacheFile),
     redisUrl: kept.redisUrl,
-    openai: openaiOf(env),
+    openai,
     ollama: ollamaUrl
       ? { baseUrl: urlOf(ollamaUrl, 'OLLAMA_URL'), model: set(env, 'OLLAMA_MODEL') ?? 'llama3.2' }
       : undefined,
     modelTimeout: durationOf(set(env, 'MODEL_TIMEOUT') ?? defaultModelTimeout, 'MODEL_TIMEOUT'),
+    modelLimits: quota.limits,
     exit: given.exit === true,
-    notes: [...(set(env, 'OPENAI_API_KEY') && !set(env, 'OPENAI_BASE_URL') ? [keyAlone] : []), ...kept.notes],
+    notes: [
+      ...(set(env, 'OPENAI_API_KEY') && !openai ? [keyAlone] : []),
+      ...kept.notes,
+      ...quota.notes,
+      ...(isQuotaUnused ? [quotaUnused] : []),
+    ],
   };
 }
 
@@ -138,11 +152,6 @@ function textOf(value: unknown, flag: string): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'string' && value.trim() !== '') return value;
   throw new StartError(`${flag} needs a value.`, 'It is empty.', `Give it one, or leave ${flag} out.`);
-}
-
-function set(env: Environment, name: string): string | undefined {
-  const value = env[name]?.trim();
-  return value === '' ? undefined : value;
 }
 
 function portOf(value: string, name: string): number {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ModelServer, startModelServer } from '@warmpath/core/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Environment, readConfig } from './config.js';
+import { readConfig } from './config.js';
+import type { Environment } from './environment.js';
 import { readEvents, type StreamEvent } from './sse.js';
 import { type RunningApp, startApp } from './start.js';
 import { planOf, runTour } from './tour.js';
@@ -70,11 +71,11 @@ interface Told {
   readonly done: { readonly layer: string; readonly model: string; readonly citations: readonly object[] };
 }
 
-async function ask(url: string): Promise<Told> {
+async function ask(url: string, asked = question): Promise<Told> {
   const response = await fetch(`${url}/api/chat`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
-    body: JSON.stringify({ question }),
+    body: JSON.stringify({ question: asked }),
   });
   expect(response.status).toBe(200);
   const events: StreamEvent[] = [];
@@ -152,6 +153,41 @@ describe.each(protocols)('with a model server that speaks as $name', ({ model, p
     const url = await start(settings);
     expect((await ask(url)).meta).toMatchObject({ layer: 'model', model: 'extractive' });
     expect(await infoOf(url)).toMatchObject({ model }); // which is still the one that is meant to answer
+  });
+});
+
+describe('with a quota for its model server', () => {
+  it('asks no more than that, and the extractive model answers the rest, which the log and the snapshot say', async () => {
+    const models = await startServer();
+    const url = await start({
+      OLLAMA_URL: models.ollamaUrl,
+      OLLAMA_MODEL: 'tiny',
+      MODEL_RPM: '2',
+      MODEL_TPM: '100000',
+    });
+    const told = [];
+    for (let count = 0; count < 4; count++) told.push((await ask(url, `${question} ${count}`)).meta.model);
+    expect(told).toEqual(['ollama:tiny', 'ollama:tiny', 'extractive', 'extractive']);
+    expect(models.requests).toHaveLength(2);
+    expect((await ask(url, `${question} 0`)).meta.layer).toBe('memory'); // what is kept costs no quota
+    expect(logged).toHaveLength(2);
+    expect(logged[0]).toMatch(/^ollama:tiny failed, extractive answers instead: .*no room.*requests\/1m: 2/);
+    const { limiters } = (await (await fetch(`${url}/performance`)).json()) as { limiters: Record<string, unknown> };
+    expect(limiters['ollama:tiny']).toMatchObject({
+      ...{ allowed: 2, refused: 2, waiting: 0, reserved: 0, rate: 1 },
+      dimensions: [
+        { dimension: 'requests/1m', limit: 2, used: 2, remaining: 0 },
+        { dimension: 'tokens/1m', limit: 100_000, used: expect.any(Number) },
+      ],
+    });
+  });
+
+  it('keeps to what it may be asked in a day', async () => {
+    const models = await startServer();
+    const url = await start({ OLLAMA_URL: models.ollamaUrl, MODEL_RPD: '1', MODEL_QUOTA_ZONE: 'America/Los_Angeles' });
+    expect((await ask(url, `${question} 0`)).meta.model).toBe('ollama:llama3.2');
+    expect((await ask(url, `${question} 1`)).meta.model).toBe('extractive');
+    expect(logged).toEqual([expect.stringContaining('requests/day: 1')]);
   });
 });
 

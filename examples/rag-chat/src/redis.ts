@@ -1,12 +1,13 @@
-import type { WarmpathEvent } from '@warmpath/core';
+import type { LimiterStore, WarmpathEvent } from '@warmpath/core';
 import { untilAborted } from '@warmpath/core/kernel';
 import type { RedisStore } from '@warmpath/core/redis';
 import { messageOf } from './start-error.js';
 import { watchStore } from './store-watch.js';
 
-/** Redis for the answers of several processes, and what is said of it. */
+/** Redis for the answers and the limits of several processes, and what is said of it. */
 export interface WatchedRedis {
   readonly store: RedisStore;
+  readonly limits: LimiterStore;
   /** Whatever the runtime reports. */
   onEvent(event: WarmpathEvent): void;
   close(): Promise<void>;
@@ -25,8 +26,9 @@ const lookForMs = 800;
  */
 export async function openRedis(url: string, place: string, log: (line: string) => void): Promise<WatchedRedis> {
   // Not at the top: only who wants Redis should load it.
-  const { redisStore } = await import('@warmpath/core/redis');
+  const { redisLimits, redisStore } = await import('@warmpath/core/redis');
   const store = redisStore(url, { name: 'Redis', prefix });
+  const limits = redisLimits(url, { name: 'Redis', prefix });
   const watch = watchStore(place, log);
   let isAway = false;
   let isClosed = false;
@@ -43,6 +45,7 @@ export async function openRedis(url: string, place: string, log: (line: string) 
   const looking = setInterval(() => void look(), lookEveryMs).unref();
   return {
     store,
+    limits,
     onEvent(event) {
       if (event.type !== 'cache.store-state' || event.state !== 'open') return watch(event);
       // Where it is away altogether there is nothing to add.
@@ -51,7 +54,7 @@ export async function openRedis(url: string, place: string, log: (line: string) 
     async close() {
       isClosed = true;
       clearInterval(looking);
-      await store.close();
+      await Promise.all([store.close(), limits.close()]);
     },
   };
 }

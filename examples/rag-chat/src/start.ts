@@ -62,6 +62,7 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
   const pool = createHttpPool({ name: 'models' });
   const models = modelsOf(config, pool.fetch);
   const runtime = createWarmpath({
+    ...(kept?.limits && { limiter: { store: kept.limits } }),
     chat: {
       models,
       cache: {
@@ -153,15 +154,15 @@ async function readLibrary({ docs }: AppConfig, log: (line: string) => void): Pr
  * model is last, so that an outage still leaves an answer, which says who gave it and is not kept.
  */
 export function modelsOf(
-  config: Pick<AppConfig, 'openai' | 'ollama'>,
+  { openai: openaiServer, ollama: ollamaServer, modelLimits }: Pick<AppConfig, 'openai' | 'ollama' | 'modelLimits'>,
   fetch: FetchLike,
 ): [ChatBackend, ...ChatBackend[]] {
   const configured = [
-    ...(config.openai ? [openai({ ...config.openai, fetch })] : []),
-    ...(config.ollama ? [ollama({ ...config.ollama, fetch })] : []),
-  ];
-  const [first, ...others] = [...configured, extractive()];
-  return [{ model: first ?? extractive() }, ...others.map((model) => ({ model, weight: 0 }))];
+    ...(openaiServer ? [openai({ ...openaiServer, fetch })] : []),
+    ...(ollamaServer ? [ollama({ ...ollamaServer, fetch })] : []),
+  ].map((model) => ({ model, ...(modelLimits.length > 0 && { limits: { limits: modelLimits } }) }));
+  const [first, ...others] = [...configured, { model: extractive() }];
+  return [first ?? { model: extractive() }, ...others.map((backend) => ({ ...backend, weight: 0 }))];
 }
 
 function logFallback(event: WarmpathEvent, log: (line: string) => void): void {

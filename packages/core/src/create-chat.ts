@@ -58,15 +58,15 @@ interface Surroundings {
 
 /**
  * The order of the layers for one question: the cache (memory, store, an answer under way), then the selector's ranking,
- * fallback along it, retries at each model, the model's limits, and the model itself. Retry and fallback end with the first chunk: what a
- * reader has seen is never said again in other words.
+ * fallback along it, retries at each model, the model's limits, and the model itself. Retry and fallback end with the first
+ * chunk: what a reader has seen is never said again in other words.
  */
 export function createChat(options: ChatOptions, { clock, random, report, cache, limiters }: Surroundings): Chat {
   const backends = options.models.map(toBackend);
   const models = new Map(backends.map(({ model }) => [model.name, model]));
   const selector: Selector<ChatRequest> = createSelector({
     name: 'chat',
-    backends: backends.map(({ model, ...rest }) => ({ name: model.name, ...rest })),
+    backends: backends.map(({ model, limits: _, ...rest }) => ({ name: model.name, ...rest })),
     ...(options.rules ? { rules: options.rules } : {}),
     random,
     onEvent: report,

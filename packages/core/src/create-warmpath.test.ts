@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { CacheStore } from './cache/index.js';
 import { createWarmpath, type WarmpathEvent, type WarmpathOptions } from './index.js';
 import type { ChatModel } from './models/index.js';
-import { chaosStore, createFakeClock, memoryStore } from './testing/index.js';
+import { chaosStore, createFakeClock, memoryLimits, memoryStore } from './testing/index.js';
 
 const model = (name: string): ChatModel => ({
   name,
@@ -65,6 +65,56 @@ describe('parts by name', () => {
       limiters: { api: { allowed: 1, refused: 0 } },
       retries: { work: { attempts: 1 } },
     });
+  });
+
+  it('say how its limiters stand, beside what they have counted', async () => {
+    const clock = createFakeClock();
+    const warmpath = createWarmpath({ clock });
+    const limits = [{ limit: 2, window: '1s' as const }, { concurrent: 2 }];
+    const limiter = warmpath.limiter('api', { limits, leaseTtl: '10s' });
+    warmpath.limiter('idle', { limit: 1, window: '1s', store: memoryLimits({ clock }) });
+    for (let call = 0; call < 3; call++) void limiter.reserve('a');
+    limiter.observe({ key: 'a', status: 429 });
+    await clock.advance(1_000);
+    warmpath.report({
+      ...{ type: 'limiter.allowed', limiter: 'elsewhere', dimension: 'requests/1s', remaining: 0 },
+      ...{ waitedMs: 5, decidedBy: 'memory' },
+    });
+    expect(warmpath.snapshot().limiters).toEqual({
+      api: {
+        ...{ allowed: 2, refused: 0, decidedBy: { memory: 2 }, waitedMs: 0, storeFailures: 0 },
+        dimensions: [
+          { dimension: 'requests/1s', unit: 'requests', limit: 2, used: 0, remaining: 2 },
+          { dimension: 'concurrency', unit: 'concurrency', limit: 2, used: 2, remaining: 0 },
+        ],
+        ...{ keys: 1, waiting: 1, reserved: 2, rate: 0.5 },
+        lastChange: { at: Date.UTC(2026, 0, 1), from: 1, to: 0.5, why: 'status 429' },
+      },
+      idle: {
+        ...{ allowed: 0, refused: 0, decidedBy: {}, waitedMs: 0, storeFailures: 0 },
+        dimensions: [{ dimension: 'requests/1s', unit: 'requests', limit: 1, used: 0, remaining: 1 }],
+        ...{ keys: 0, waiting: 0, reserved: 0, rate: 1 },
+        store: { name: 'memory', state: 'closed', peers: 1 },
+      },
+      elsewhere: { allowed: 1, refused: 0, decidedBy: { memory: 1 }, waitedMs: 5, storeFailures: 0 },
+    });
+  });
+
+  it('count together with other processes where the limiters of the runtime have a store', async () => {
+    const clock = createFakeClock();
+    const store = memoryLimits({ clock });
+    const limit = { limit: 1, window: '1m' } as const;
+    const one = createWarmpath({ clock, limiter: { store } });
+    const chat = { models: [{ model: model('m'), limits: limit }] };
+    const other = createWarmpath({ clock, chat, limiter: { store: store.peer(), onStoreError: 'refuse' } });
+    await one.limiter('api', limit).take();
+    expect(await other.limiter('api', limit).take('', 1, { timeout: 0 })).toMatchObject({
+      ok: false,
+      decidedBy: 'store',
+    });
+    const own = other.limiter('apart', { ...limit, store: memoryLimits({ clock, name: 'own' }) });
+    expect(own.status().store).toMatchObject({ name: 'own' });
+    expect(other.limiter('m').status().store).toMatchObject({ name: 'memory' });
   });
 
   it('of two runtimes have nothing in common', async () => {
@@ -196,6 +246,15 @@ describe('close', () => {
     await warmpath.close();
     expect(clock.pending).toBe(0);
   });
+
+  it('refuses who waits at a limiter', async () => {
+    const warmpath = createWarmpath({ clock: createFakeClock() });
+    const limiter = warmpath.limiter('api', { limit: 1, window: '1h', timeout: '1d' });
+    limiter.tryTake();
+    const waiting = limiter.take();
+    await warmpath.close();
+    await expect(waiting).rejects.toMatchObject({ code: 'WP_CLOSED' });
+  });
 });
 
 describe('options', () => {
@@ -204,6 +263,8 @@ describe('options', () => {
     [{ cache: true }, /'cache' must be an object/],
     [{ cache: { ttl: 'soon' } }, /'ttl' must be a duration/],
     [{ cache: { maxEntry: 5 } }, /there is no option 'maxEntry'/],
+    [{ limiter: { limit: 5 } }, /there is no option 'limit'; it takes 'store', 'storeTimeout'/],
+    [{ limiter: { store: {} } }, /'store' must be a store of limits/],
     [{ clock: Date }, /'clock' must be a clock/],
     [{ random: 4 }, /'random'/],
     [{ onEvent: 'log' }, /'onEvent'/],
@@ -222,6 +283,8 @@ describe('options', () => {
     [{ chat: { models: [model('m')], retry: { atempts: 2 } } }, /did you mean 'attempts'/],
     [{ chat: { models: [model('m')], cache: true } }, /'cache' must be one of false, or an object/],
     [{ chat: { models: [model('m')], cache: { ttl: 0 } } }, /'ttl' must be/],
+    [{ chat: { models: [{ model: model('m'), limits: [] }] } }, /'limits' must be an object/],
+    [{ chat: { models: [{ model: model('m'), limits: {} }] } }, /'limit' must be given, or 'limits' instead/],
   ])('refuses %j', (options, message) => {
     expect(() => createWarmpath(options as WarmpathOptions)).toThrow(
       expect.objectContaining({ code: 'WP_BAD_OPTION', message: expect.stringMatching(message) }),

@@ -16,11 +16,12 @@ import {
   systemRandom,
   WarmpathError,
 } from './kernel/index.js';
-import { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus } from './limiter/index.js';
+import { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus, limiterRules } from './limiter/index.js';
 import { type AttemptCall, type RetryOptions, retry } from './retry/index.js';
 import {
   createPerformanceRecorder,
   type LimiterStats,
+  noLimiterStats,
   type ObservedEvent,
   type PerformanceSnapshot,
 } from './telemetry/index.js';
@@ -31,9 +32,13 @@ type Given = 'name' | 'clock' | 'random' | 'onEvent';
 /** How long a model is waited for that has no room, before another one is asked. */
 const modelPatience = '10s';
 
+type LimiterDefaults = Pick<LimiterOptions, 'store' | 'storeTimeout' | 'onStoreError' | 'prefetch'>;
+
 export interface WarmpathOptions {
   /** Defaults of every cache. */
   readonly cache?: Omit<CacheOptions, Given>;
+  /** Defaults of every limiter, those of the models included: where they count together with other processes. */
+  readonly limiter?: LimiterDefaults;
   /** The models that answer, and how. Without it `chat` is refused at its first use. */
   readonly chat?: ChatOptions;
   readonly clock?: Clock;
@@ -44,7 +49,8 @@ export interface WarmpathOptions {
 
 /** What the parts have counted, and how the limiters stand. */
 export interface RuntimeSnapshot extends PerformanceSnapshot {
-  readonly limiters: Readonly<Record<string, LimiterStats & LimiterStatus>>;
+  /** Of one that is not the runtime's own, but reports to it, the counts alone. */
+  readonly limiters: Readonly<Record<string, LimiterStats & Partial<LimiterStatus>>>;
 }
 
 /**
@@ -76,8 +82,12 @@ export interface Warmpath {
   close(): Promise<void>;
 }
 
+const { store, storeTimeout, onStoreError, prefetch } = limiterRules;
+const limiterDefaultRules: Rules<LimiterDefaults> = { store, storeTimeout, onStoreError, prefetch };
+
 const rules: Rules<WarmpathOptions> = {
   cache: rule.object,
+  limiter: rule.object,
   chat: rule.object,
   clock: ambientRules.clock,
   random: ambientRules.random,
@@ -107,7 +117,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
 
   function limiter(name: string, own?: Omit<LimiterOptions, Given>): Limiter {
     return limiters.get(name, own, () =>
-      createLimiter({ ...required('limiter', name, own), ...ambient, random, name }),
+      createLimiter({ ...options.limiter, ...given(required('limiter', name, own)), ...ambient, random, name }),
     );
   }
 
@@ -120,6 +130,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
 
   // Bad defaults are refused here, not at the first cache.
   if (options.cache) checkOptions('createWarmpath() cache', { ...options.cache, name: 'defaults' }, cacheRules);
+  if (options.limiter) checkOptions('createWarmpath() limiter', options.limiter, limiterDefaultRules);
   if (options.chat) checkChat(options.chat);
   const chatCache = options.chat?.cache === false ? undefined : options.chat && cache('chat', options.chat.cache ?? {});
   const chat =
@@ -143,8 +154,10 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     },
     snapshot() {
       const counted = recorder.snapshot();
-      const standing = limiters.entries().map(([name, limiter]) => [name, withStatus(counted, name, limiter)] as const);
-      return { ...counted, limiters: Object.fromEntries(standing) };
+      const own = limiters
+        .all()
+        .map((each) => [each.name, { ...noLimiterStats(), ...counted.limiters[each.name], ...each.status() }] as const);
+      return { ...counted, limiters: { ...counted.limiters, ...Object.fromEntries(own) } };
     },
     report,
     async close() {
@@ -180,17 +193,9 @@ class Registry<Part> {
     return part;
   }
 
-  entries(): [name: string, part: Part][] {
-    return Array.from(this.#parts, ([name, { part }]) => [name, part]);
-  }
-
   all(): Part[] {
     return Array.from(this.#parts.values(), ({ part }) => part);
   }
-}
-
-function withStatus(counted: PerformanceSnapshot, name: string, limiter: Limiter): LimiterStats & LimiterStatus {
-  return { ...(counted.limiters[name] ?? { allowed: 0, refused: 0, decidedBy: {} }), ...limiter.status() };
 }
 
 /** Options without those that are undefined: they mean the default, which here is the runtime's. */

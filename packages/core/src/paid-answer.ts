@@ -33,13 +33,10 @@ export async function payFor(
   const { lease } = reservation;
   const sentAt = clock.now();
   try {
-    const { first, chunks } = await begin({ onResponse: (response) => limiter.observe({ ...response, sentAt }) });
-    const paid = settleFromStream(
-      lease,
-      chunks,
-      usedBy(inputTokens, usedUpTo({ inputTokens, outputTokens: 0 }, first)),
-    );
-    return { first, chunks: paid };
+    const begun = await begin({ onResponse: (response) => limiter.observe({ ...response, sentAt }) });
+    const chunks = settleFromStream(lease, whole(begun), usedFrom(inputTokens));
+    await chunks.next(); // what leaves now settles, also where nothing more is read
+    return { first: begun.first, chunks };
   } catch (error) {
     settleFailed(lease, error, inputTokens);
     throw error;
@@ -52,21 +49,33 @@ function settleFailed(lease: Lease, error: unknown, inputTokens: number): void {
   lease.settle({ inputTokens: isRefused ? 0 : inputTokens, outputTokens: 0 }, 'cut');
 }
 
-function usedBy(inputTokens: number, atFirst: CostByUnit): (chunk: ChatChunk, soFar: CostByUnit) => CostByUnit {
-  return (chunk, { outputTokens = atFirst.outputTokens ?? 0 }) => usedUpTo({ inputTokens, outputTokens }, chunk);
+async function* whole({ first, chunks }: BegunAnswer): AsyncGenerator<ChatChunk> {
+  try {
+    yield first;
+    yield* chunks;
+  } finally {
+    await chunks.return(undefined); // `yield*` does so only once it has begun
+  }
 }
 
 /** Counted by us as it comes, and by the server in the end, where it does that. */
-function usedUpTo(
-  soFar: { readonly inputTokens: number; readonly outputTokens: number },
-  chunk: ChatChunk,
-): CostByUnit {
-  if (chunk.type === 'finish') {
-    const { inputTokens = soFar.inputTokens, outputTokens = soFar.outputTokens } = chunk.usage ?? {};
-    return { inputTokens, outputTokens };
-  }
-  if (chunk.type !== 'text') return soFar;
-  return { ...soFar, outputTokens: soFar.outputTokens + chunk.text.length / charactersPerToken };
+function usedFrom(inputTokens: number): (chunk: ChatChunk, soFar: CostByUnit) => CostByUnit {
+  return (chunk, { outputTokens = 0 }) => {
+    if (chunk.type === 'finish') {
+      const { usage = {} } = chunk;
+      return {
+        inputTokens: countOr(inputTokens, usage.inputTokens),
+        outputTokens: countOr(outputTokens, usage.outputTokens),
+      };
+    }
+    const more = chunk.type === 'text' ? chunk.text.length / charactersPerToken : 0;
+    return { inputTokens, outputTokens: outputTokens + more };
+  };
+}
+
+/** What a server counts may be anything. */
+function countOr(ours: number, theirs = Number.NaN): number {
+  return Number.isFinite(theirs) && theirs >= 0 ? theirs : ours;
 }
 
 function tokensIn({ messages, passages = [] }: ChatRequest): number {

@@ -118,6 +118,7 @@ describe('problemHandler() and the errors of routes', () => {
     ['WP_TENANT_REQUIRED', 401],
     ['WP_MODEL_REQUEST', 502],
     ['WP_OVERLOADED', 503],
+    ['WP_RATE_LIMITED', 503],
     ['WP_DEADLINE', 504],
     ['WP_BATCH_MISMATCH', 500],
   ] as const)('gives %s its status, type and code', async (code, status) => {

@@ -1,8 +1,12 @@
 import { HttpException } from '@nestjs/common';
 import { type Problem, problemOf } from '@warmpath/core/kernel';
+import { RateLimitedException } from './rate-limited-exception.js';
 
 /** What a client may be told of an exception: an HttpException and a refusal of Fastify's parsers speak for themselves. */
 export function exceptionProblem(error: unknown): Problem {
+  if (error instanceof RateLimitedException) {
+    return { ...problemOf(speaking(error.message, error.getStatus())), ...error.problem };
+  }
   if (error instanceof HttpException) return problemOf(speaking(saidBy(error), error.getStatus()));
   if (isFastifyRefusal(error)) return problemOf(speaking(error.message, error.statusCode));
   return problemOf(error);

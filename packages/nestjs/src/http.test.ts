@@ -27,6 +27,7 @@ import { Reflector } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
+import type { LimiterStore } from '@warmpath/core';
 import { currentContext, WarmpathError } from '@warmpath/core/kernel';
 import { createFakeClock } from '@warmpath/core/testing';
 import { Observable, of, Subject } from 'rxjs';
@@ -46,6 +47,12 @@ const platforms = [
   ['Express', () => new ExpressAdapter()],
   ['Fastify', () => new FastifyAdapter()],
 ] as const;
+
+const away = (): Promise<never> => Promise.reject(new Error('connection refused'));
+const deadLimits: LimiterStore = {
+  ...{ name: 'dead', take: away, settle: away, extend: away, peers: away },
+  close: async () => {},
+};
 
 /** A promise that the test settles, for order without sleeping. */
 function deferred<T = void>(): PromiseWithResolvers<T> {
@@ -253,6 +260,12 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         return { fine: true };
       }
 
+      @Get('untold')
+      @RateLimited({ limit: 1, window: '1h', store: deadLimits, onStoreError: 'refuse' })
+      async untold(): Promise<object> {
+        return { fine: false };
+      }
+
       @Get('mended')
       @WithFallback({ to: () => ({ mended: true }) })
       @RateLimited({ limit: 1, window: '1h' })
@@ -301,7 +314,29 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       const refused = await fetch(`${origin}/limited`);
       expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '3600']);
       expect(refused.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-      expect(await refused.json()).toMatchObject({ status: 429, title: 'Too many requests' });
+      expect(await refused.json()).toEqual({
+        type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+        title: 'Too many requests',
+        status: 429,
+        detail: 'The limit is 1 in 3600 s. Try again in 3600 s.',
+        'violated-policies': ['default'],
+      });
+    });
+
+    it.each([
+      ['without a filter', [], { statusCode: 503, error: 'Service Unavailable' }],
+      [
+        'with that for problem documents',
+        [new ProblemFilter()],
+        { status: 503, type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity' },
+      ],
+    ])('answer with 503 and Retry-After where nobody can tell, %s', async (_how, filters, body) => {
+      await start(PolicyController, {}, (nest) => nest.useGlobalFilters(...filters));
+      const refused = await fetch(`${origin}/untold`);
+      expect(refused.status).toBe(503);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(refused.headers.get('ratelimit-policy')).toBe('"default";q=1;w=3600');
+      expect(await refused.json()).toMatchObject(body);
     });
 
     it('send none of them when a fallback has mended the refusal', async () => {

@@ -11,6 +11,7 @@ export { bindWarmpath } from './decorators/decorated-method.js';
 export type {
   ArgumentsFunction,
   AsyncMethod,
+  FitAll,
   FitsArguments,
   MethodPolicyDecorator,
 } from './decorators/decorator-types.js';

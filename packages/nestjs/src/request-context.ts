@@ -9,7 +9,10 @@ export type TenantOf = (request: IncomingMessage) => string | undefined;
 export type RawMiddleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
 const responses = new AsyncLocalStorage<ServerResponse>();
-const refusals = new WeakMap<ServerResponse, Readonly<Record<string, string>>>();
+const refusals = new WeakMap<
+  ServerResponse,
+  { readonly status: number; readonly headers: Readonly<Record<string, string>> }
+>();
 
 /** Gives each request its CallContext: its tenant, its deadline, and a signal that is aborted when the client leaves. */
 export function requestContext(options: {
@@ -32,21 +35,22 @@ export function requestContext(options: {
 }
 
 /**
- * Has the headers of a refusal sent if the request is answered with it: only an answer with status 429 carries them, so a
+ * Has the headers of a refusal sent if the request is answered with it: only an answer with its status carries them, so a
  * refusal that a fallback has mended leaves no trace, and whichever filter of the app answers needs to know nothing.
  */
-export function announceRefusal(headers: Readonly<Record<string, string>>): void {
+export function announceRefusal(status: number, headers: Readonly<Record<string, string>>): void {
   const response = responses.getStore();
   if (!response || response.headersSent) return;
   if (!refusals.has(response)) sendWithRefusal(response);
-  refusals.set(response, headers);
+  refusals.set(response, { status, headers });
 }
 
 function sendWithRefusal(response: ServerResponse): void {
   const writeHead = response.writeHead;
   response.writeHead = function writeHeadWithRefusal(this: ServerResponse, ...args: [status: number]) {
-    if (args[0] === 429 && !this.headersSent) {
-      for (const [name, value] of Object.entries(refusals.get(this) ?? {})) this.setHeader(name, value);
+    const refusal = refusals.get(this);
+    if (args[0] === refusal?.status && !this.headersSent) {
+      for (const [name, value] of Object.entries(refusal.headers)) this.setHeader(name, value);
     }
     return writeHead.apply(this, args);
   } as ServerResponse['writeHead'];

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { runInContext } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
-import { createLimiter, type Decision, type LimiterEvent, type LimiterOptions } from './index.js';
+import { createLimiter, type Decision, type LimiterEvent, type LimiterOptions, type TakeCall } from './index.js';
 
 function setUp(options: Partial<LimiterOptions> = {}) {
   const clock = createFakeClock();
@@ -218,8 +218,9 @@ describe('take', () => {
     limiter.tryTake('', 2);
     expect(await limiter.take('', 1, { timeout: 999 })).toMatchObject({ ok: false, reason: 'deadline', waitMs: 1_000 });
     expect(await limiter.take('', 1, { timeout: 0 })).toMatchObject({ ok: false, reason: 'quota', waitMs: 1_000 });
-    void limiter.take('', 2);
-    expect(await limiter.take('', 1, { timeout: '1400ms' })).toMatchObject({ ok: false, reason: 'deadline' });
+    void limiter.take('', 2, { timeout: 1_000 });
+    // Behind those two it would be the third half second.
+    expect(await limiter.take('', 1, { timeout: 1_400 })).toMatchObject({ ok: false, reason: 'deadline', waitMs: 1_500 });
     const inContext = runInContext({ deadline: 900 }, () => limiter.take('', 1));
     expect(await inContext).toMatchObject({ ok: false, reason: 'deadline' });
   });
@@ -254,11 +255,12 @@ describe('take', () => {
     const wait = (who: string, tenant: string, priority = 5): void => {
       void limiter.take('', 1, { tenant, priority }).then(() => order.push(who));
     };
-    for (const who of ['a1', 'a2', 'a3']) wait(who, 'a');
-    wait('b1', 'b');
+    for (const who of ['a1', 'a2', 'a3', 'a4']) wait(who, 'a');
+    for (const who of ['b1', 'b2']) wait(who, 'b');
     wait('urgent', 'c', 0);
-    await clock.advance(6_000);
-    expect(order).toEqual(['urgent', 'a1', 'b1', 'a2', 'a3']);
+    await clock.advance(7_000);
+    // Who is next when others come has begun to be served.
+    expect(order).toEqual(['urgent', 'a1', 'a2', 'b1', 'a3', 'b2', 'a4']);
   });
 
   it('ends with WP_CLOSED when the limiter is closed', async () => {
@@ -277,7 +279,7 @@ describe('take', () => {
     [{ priority: 1.5 }, 'priority'],
     [{ priorty: 1 }, 'priorty'],
   ])('rejects for %j', async (call, name) => {
-    await expect(setUp().limiter.take('', 1, call)).rejects.toThrow(`'${name}'`);
+    await expect(setUp().limiter.take('', 1, call as TakeCall)).rejects.toThrow(`'${name}'`);
   });
 });
 

@@ -3,6 +3,7 @@ export {
   createPerformanceRecorder,
   type LimiterStats,
   type ModelStats,
+  noLimiterStats,
   type ObservedEvent,
   type PerformanceRecorder,
   type PerformanceSnapshot,

@@ -57,16 +57,17 @@ describe('the performance snapshot', () => {
 
   it('counts limiters, batchers, retries and fallbacks by name', () => {
     const { recorder } = setUp();
-    recorder.observe({ type: 'limiter.allowed', limiter: 'api', decidedBy: 'store' });
+    recorder.observe({ type: 'limiter.allowed', limiter: 'api', decidedBy: 'store', waitedMs: 250 });
     recorder.observe({ type: 'limiter.refused', limiter: 'api', decidedBy: 'store' });
-    recorder.observe({ type: 'limiter.allowed', limiter: 'api', decidedBy: 'none' });
+    recorder.observe({ type: 'limiter.allowed', limiter: 'api', decidedBy: 'none', waitedMs: 0 });
+    recorder.observe({ type: 'limiter.store-failed', limiter: 'api' });
     recorder.observe({ type: 'batch.done', batcher: 'embed', items: 30 });
     recorder.observe({ type: 'batch.failed', batcher: 'embed', items: 2 });
     recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 1, outcome: 'failed' });
     recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 2, outcome: 'ok' });
     recorder.observe({ type: 'fallback.used', name: 'chat' });
     expect(recorder.snapshot()).toMatchObject({
-      limiters: { api: { allowed: 2, refused: 1, decidedBy: { store: 2, none: 1 } } },
+      limiters: { api: { allowed: 2, refused: 1, decidedBy: { store: 2, none: 1 }, waitedMs: 250, storeFailures: 1 } },
       batchers: { embed: { batches: 2, failures: 1, items: 32 } },
       retries: { m: { attempts: 2, extraAttempts: 1, failures: 1 } },
       fallbacks: { chat: { used: 1 } },
@@ -121,17 +122,17 @@ describe('the performance snapshot', () => {
   it('counts at most 1,000 names of a kind apart, and the rest together', () => {
     const { recorder } = setUp();
     for (let name = 0; name < 1_500; name++) {
-      recorder.observe({ type: 'limiter.allowed', limiter: `limiter ${name}`, decidedBy: 'memory' });
+      recorder.observe({ type: 'limiter.allowed', limiter: `limiter ${name}`, decidedBy: 'memory', waitedMs: 0 });
     }
     const { limiters } = recorder.snapshot();
     expect(Object.keys(limiters)).toHaveLength(1_001);
-    expect(limiters.__overflow__).toEqual({ allowed: 500, refused: 0, decidedBy: { memory: 500 } });
+    expect(limiters.__overflow__).toMatchObject({ allowed: 500, refused: 0, decidedBy: { memory: 500 } });
   });
 
   it('takes any name, also one that every object has', () => {
     const { recorder } = setUp();
     for (const limiter of ['__proto__', 'constructor', 'toString']) {
-      recorder.observe({ type: 'limiter.allowed', limiter, decidedBy: 'memory' });
+      recorder.observe({ type: 'limiter.allowed', limiter, decidedBy: 'memory', waitedMs: 0 });
     }
     expect(Object.keys(recorder.snapshot().limiters)).toEqual(['__proto__', 'constructor', 'toString']);
   });

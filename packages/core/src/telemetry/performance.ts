@@ -16,7 +16,14 @@ export type ObservedEvent =
       readonly cache: string;
     }
   | { readonly type: 'cache.computed'; readonly cache: string; readonly background: boolean }
-  | { readonly type: 'limiter.allowed' | 'limiter.refused'; readonly limiter: string; readonly decidedBy: string }
+  | {
+      readonly type: 'limiter.allowed';
+      readonly limiter: string;
+      readonly decidedBy: string;
+      readonly waitedMs: number;
+    }
+  | { readonly type: 'limiter.refused'; readonly limiter: string; readonly decidedBy: string }
+  | { readonly type: 'limiter.store-failed'; readonly limiter: string }
   | { readonly type: 'batch.done' | 'batch.failed'; readonly batcher: string; readonly items: number }
   | { readonly type: 'retry.attempt'; readonly name: string; readonly attempt: number; readonly outcome: string }
   | { readonly type: 'fallback.used'; readonly name: string }
@@ -53,6 +60,10 @@ export interface LimiterStats {
   refused: number;
   /** How many of these were decided by whom: `local` and `none` are those of an outage of the store. */
   decidedBy: Record<string, number>;
+  /** Milliseconds that callers have waited for their turn, in all. */
+  waitedMs: number;
+  /** Calls to the store that failed. */
+  storeFailures: number;
 }
 
 export interface Quantiles {
@@ -92,6 +103,11 @@ export interface PerformanceRecorder {
 const mostNames = 1_000;
 const overflowName = '__overflow__';
 
+/** Of a limiter that has decided nothing yet. */
+export function noLimiterStats(): LimiterStats {
+  return { allowed: 0, refused: 0, decidedBy: {}, waitedMs: 0, storeFailures: 0 };
+}
+
 /** Counts events in fixed memory: O(1) for each event, histograms with an error below 1 %. */
 export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clock } = {}): PerformanceRecorder {
   const began = clock.now();
@@ -106,7 +122,7 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
     storeFailures: 0,
     savedMs: 0,
   }));
-  const limiters = new Tally((): LimiterStats => ({ allowed: 0, refused: 0, decidedBy: {} }));
+  const limiters = new Tally(noLimiterStats);
   const batchers = new Tally(() => ({ batches: 0, failures: 0, items: 0 }));
   const retries = new Tally(() => ({ attempts: 0, extraAttempts: 0, failures: 0 }));
   const fallbacks = new Tally(() => ({ used: 0 }));
@@ -151,8 +167,12 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
         const stats = limiters.of(event.limiter);
         stats[event.type === 'limiter.allowed' ? 'allowed' : 'refused']++;
         stats.decidedBy[event.decidedBy] = (stats.decidedBy[event.decidedBy] ?? 0) + 1;
+        if (event.type === 'limiter.allowed') stats.waitedMs += event.waitedMs;
         return;
       }
+      case 'limiter.store-failed':
+        limiters.of(event.limiter).storeFailures++;
+        return;
       case 'batch.done':
       case 'batch.failed': {
         const stats = batchers.of(event.batcher);

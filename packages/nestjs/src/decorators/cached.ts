@@ -47,7 +47,7 @@ const rules: Rules<CachedOptions> = {
  */
 export function Cached<Key extends ArgumentsFunction = () => unknown, Tags extends TagsOption = readonly string[]>(
   options: CachedOptions<Key, Tags> = {},
-): MethodPolicyDecorator<Key, Tags> {
+): MethodPolicyDecorator<readonly [Key, Tags]> {
   checkOptions<CachedOptions>('@Cached()', options as CachedOptions, rules);
   const { key, tags, name, strict = false, ...cacheOptions } = options;
   const keyOf = (key ?? ((...args: unknown[]) => args)) as (...args: readonly unknown[]) => unknown;
@@ -71,7 +71,7 @@ export function Cached<Key extends ArgumentsFunction = () => unknown, Tags exten
       };
     },
   };
-  return applyPolicy(policy) as MethodPolicyDecorator<Key, Tags>;
+  return applyPolicy(policy) as MethodPolicyDecorator<readonly [Key, Tags]>;
 }
 
 /** Lets a value pass that can be given out more than once. */

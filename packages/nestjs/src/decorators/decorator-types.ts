@@ -11,18 +11,23 @@ export type FitsArguments<Key, M extends AsyncMethod> = Key extends (...args: Pa
     ? { readonly 'the function in the options does not take the arguments of this method': Parameters<M> }
     : unknown;
 
+/** The same for all functions in the options of a decorator. */
+export type FitAll<Functions extends readonly unknown[], M extends AsyncMethod> = Functions extends readonly [
+  infer First,
+  ...infer Rest,
+]
+  ? FitsArguments<First, M> & FitAll<Rest, M>
+  : unknown;
+
 /**
  * A decorator for methods that return promises; on any other method it does not compile. Neither does it on one with whose
  * arguments the functions in its options cannot be called.
  */
-export interface MethodPolicyDecorator<Key, Tags = () => unknown> {
+export interface MethodPolicyDecorator<Functions extends readonly unknown[]> {
   <M extends AsyncMethod>(
     target: object,
     name: string | symbol,
-    descriptor: TypedPropertyDescriptor<M> & FitsArguments<Key, M> & FitsArguments<Tags, M>,
+    descriptor: TypedPropertyDescriptor<M> & FitAll<Functions, M>,
   ): void;
-  <M extends AsyncMethod>(
-    method: M & FitsArguments<Key, M> & FitsArguments<Tags, M>,
-    context: ClassMethodDecoratorContext,
-  ): M;
+  <M extends AsyncMethod>(method: M & FitAll<Functions, M>, context: ClassMethodDecoratorContext): M;
 }

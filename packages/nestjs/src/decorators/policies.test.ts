@@ -159,21 +159,21 @@ describe('@RateLimited', () => {
     expect((refused as RateLimitedException).getResponse()).toEqual({
       statusCode: 429,
       error: 'Too Many Requests',
-      message: 'The limit is 2 in 10 s. Try again in 5 s.',
-      retryAfterMs: 5_000,
+      message: 'The limit is 2 in 10 s. Try again in 10 s.',
+      retryAfterMs: 10_000,
     });
     expect(refused).toMatchObject({
       limiter: 'Calls.byUser',
-      decision: { ok: false, reason: 'quota', waitMs: 5_000 },
+      decision: { ok: false, reason: 'quota', waitMs: 10_000 },
       headers: {
-        'Retry-After': '5',
-        RateLimit: '"default";r=0;t=5',
+        'Retry-After': '10',
+        RateLimit: '"default";r=0;t=10',
         'RateLimit-Policy': '"default";q=2;w=10',
       },
     });
     expect(calls.ran).toBe(2);
     await calls.byUser('bob');
-    await clock.advance(5_000);
+    await clock.advance(10_000);
     await calls.byUser('ann');
     expect(calls.ran).toBe(4);
   });
@@ -198,8 +198,8 @@ describe('@RateLimited', () => {
     await asTenant('a', () => calls.byTenant());
     await asTenant('b', () => calls.byTenant());
     await expect(asTenant('a', () => calls.byTenant())).rejects.toThrow(RateLimitedException);
-    expect((app.get(WARMPATH) as Warmpath).snapshot().limiters).toEqual({
-      'Calls.byTenant': { allowed: 2, refused: 1 },
+    expect((app.get(WARMPATH) as Warmpath).snapshot().limiters).toMatchObject({
+      'Calls.byTenant': { allowed: 2, refused: 1, keys: 2 },
     });
   });
 });
@@ -376,7 +376,13 @@ describe('options', () => {
   it('are checked when the class is read', () => {
     expect(() => Cached({ ttl: '5 minutes' as never })).toThrow("@Cached(): option 'ttl'");
     expect(() => Cached({ tll: '5m' } as never)).toThrow("did you mean 'ttl'");
-    expect(() => RateLimited({ window: '1s' } as never)).toThrow("@RateLimited(): option 'limit'");
+    expect(() => RateLimited({ window: '1s' } as never)).toThrow("option 'limit' must be given, or 'limits' instead");
+    expect(() => RateLimited({ limits: [{ limit: 1 }] } as never)).toThrow("option 'window' must be");
+    expect(() => RateLimited({ limit: 1, window: '1s', weight: () => 1 } as never)).toThrow("no option 'weight'");
+    expect(() => RateLimited({ plans: { free: [] }, plan: () => 'free' })).toThrow("option 'plans' must be a list");
+    expect(() => RateLimited({ plans: { free: [{ limit: 0, window: '1s' }] }, plan: () => 'free' })).toThrow("'limit'");
+    expect(() => RateLimited({ plans: { free: [{ limit: 1, window: '1s' }] } })).toThrow("'plan' must be given beside");
+    expect(() => RateLimited({ plan: () => 'free' })).toThrow("option 'plans' must be given beside 'plan'");
     expect(() => Cached({ clock } as never)).toThrow("there is no option 'clock'");
     expect(() => RateLimited({ limit: 1, window: '1s', onEvent: () => {} } as never)).toThrow("no option 'onEvent'");
     expect(() => Batched({ run: 'many', apart: () => 1 } as never)).toThrow("there is no option 'apart'");

@@ -67,6 +67,44 @@ class Typed {
     return size;
   }
 
+  @RateLimited({
+    limits: [{ unit: 'tokens', limit: 1, window: '1s' }],
+    cost: (text: string) => ({ tokens: text.length }),
+  })
+  @RateLimited({
+    plans: { free: [{ limit: 1, window: '1s' }] },
+    plan: (_: string, plan: string) => plan,
+    priority: () => 1,
+    key: (text: string) => text,
+  })
+  async costly(text: string, plan: string): Promise<string> {
+    return text + plan;
+  }
+
+  // @ts-expect-error the cost takes a number, the method a string
+  @RateLimited({ limit: 1, window: '1s', key: (text: string) => text, cost: (size: number) => size })
+  async otherCost(text: string): Promise<string> {
+    return text;
+  }
+
+  // @ts-expect-error a cost is a number, or numbers by unit
+  @RateLimited({ limit: 1, window: '1s', cost: (text: string) => text })
+  async noCost(text: string): Promise<string> {
+    return text;
+  }
+
+  // @ts-expect-error the plan takes more than the method has
+  @RateLimited({ plans: { free: [{ limit: 1, window: '1s' }] }, plan: (_: string, plan: string) => plan })
+  async otherPlan(text: string): Promise<string> {
+    return text;
+  }
+
+  // @ts-expect-error a priority is a number
+  @RateLimited({ limit: 1, window: '1s', priority: () => 'high' })
+  async otherPriority(text: string): Promise<string> {
+    return text;
+  }
+
   @Batched({ run: 'embedMany' })
   async embed(text: string): Promise<number[]> {
     return [text.length];

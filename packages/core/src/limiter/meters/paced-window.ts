@@ -48,7 +48,7 @@ export class PacedWindow implements Meter {
 
   /** The same as a part of the limit or of the burst, whichever is less. */
   shareLeft(limit: number, now: number): number {
-    return Math.max(0, Math.min(1 - this.#log.used(now) / limit, this.#space(limit, now) / this.#pace.burst));
+    return Math.max(0, Math.min((limit - this.#log.used(now)) / limit, this.#space(limit, now) / this.#pace.burst));
   }
 
   #space(limit: number, now: number): number {

@@ -51,7 +51,7 @@ export class DebtTeller {
     for (const key of this.#owing) {
       if (left-- === 0) return;
       this.#owing.delete(key);
-      if (key.debt.owed(moment)) this.#owing.add(key);
+      if (key.debt.owed(moment)) this.#owing.add(key); // behind the others
     }
   }
 
@@ -62,9 +62,8 @@ export class DebtTeller {
     const keys = [...this.#owing].values();
     const tellSome = async (): Promise<void> => {
       for (const key of keys) {
-        if (key.debt.owed(this.#calls.moment()) && !(await this.#calls.take(key, this.#nothing, { background: true })))
-          return;
         if (!key.debt.owed(this.#calls.moment())) this.#owing.delete(key);
+        else if (!(await this.#calls.take(key, this.#nothing, { background: true }))) return;
       }
     };
     await Promise.all(Array.from({ length: mostAtOnce }, tellSome));

@@ -120,6 +120,15 @@ describe('the share of an outage', () => {
     expect([drain(1_000), drain(day - 1), drain(day)]).toEqual([15, 0, 25]);
   });
 
+  it('does not make what the store has said less, since that may have been told already', () => {
+    const { share, at, hear, drain } = setUp([calendar]);
+    expect(drain(0)).toBe(25);
+    hear(1_000, 0);
+    expect(drain(1_500)).toBe(0);
+    share.correct([-25], 4, at(0), at(2_000));
+    expect(drain(3_000)).toBe(0);
+  });
+
   it('has a place for each process, and for no more than its share', () => {
     const places: Dimension = { kind: 'concurrency', name: 'c', unit: 'concurrency', limit: 9 };
     const { share, own, at } = setUp([places]);

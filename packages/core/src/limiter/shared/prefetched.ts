@@ -24,8 +24,8 @@ export class Prefetched {
   /** Somebody has taken of it since that was last looked at, and how often it was looked at in vain. */
   isUsed = true;
   idleLooks = 0;
-  /** What is on its way has come, or has not. */
-  pending: Promise<void> | undefined;
+  /** Whether what is on its way has come. */
+  pending: Promise<boolean> | undefined;
   #parts: PrefetchedPart[] = [];
 
   constructor(dimensions: number) {

@@ -34,6 +34,7 @@ export interface PrefetchingOptions {
 export class Prefetching {
   readonly #options: PrefetchingOptions;
   readonly #inHand = new Set<SharedKey>();
+  readonly #fetches = new Set<Promise<boolean>>();
   readonly #zeros: Amounts;
   #timer: Timer | undefined;
   #isClosed = false;
@@ -60,9 +61,8 @@ export class Prefetching {
    */
   async taken(key: SharedKey, amounts: Amounts, options: DeskTake, until: number): Promise<DeskAnswer | undefined> {
     for (;;) {
-      const refill = this.#refill(key, amounts, options.limits);
-      if (!refill) return undefined;
-      await refill;
+      const hasCome = await this.#refill(key, amounts, options.limits);
+      if (!hasCome) return undefined;
       const answer = this.take(key, amounts, options);
       if (answer || this.#options.clock.now() >= until) return answer;
     }
@@ -104,22 +104,24 @@ export class Prefetching {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#timer = undefined;
-    await Promise.all(Array.from(this.#inHand, (key) => this.giveBack(key)));
+    await Promise.all([...Array.from(this.#inHand, (key) => this.giveBack(key)), ...this.#fetches]);
   }
 
   /**
    * Asks for more, if it is worth it.
-   * @returns when it is there, or known not to come; undefined where there is no point in waiting for it
+   * @returns whether it has come; undefined where there is no point in waiting for it
    */
-  #refill(key: SharedKey, amounts: Amounts, limits: Amounts | undefined): Promise<void> | undefined {
+  #refill(key: SharedKey, amounts: Amounts, limits: Amounts | undefined): Promise<boolean> | undefined {
     const pending = key.prefetched?.pending;
     if (pending || this.#isClosed) return pending;
     const wanted = this.#wanted(key, amounts, limits);
     if (!wanted) return undefined;
     key.prefetched ??= new Prefetched(this.#options.dimensions.length);
-    const promise = this.#fetch(key, key.prefetched, wanted, limits && { limits });
-    key.prefetched.pending = promise;
-    return promise;
+    const coming = this.#fetch(key, key.prefetched, wanted, limits && { limits });
+    key.prefetched.pending = coming;
+    this.#fetches.add(coming);
+    void coming.finally(() => this.#fetches.delete(coming));
+    return coming;
   }
 
   /** As much of it as may be in hand beside what is. */
@@ -149,12 +151,12 @@ export class Prefetching {
     return { ok: true, binding, waitMs: 0, remaining, resetMs: verdict?.resetMs ?? this.#zeros, waitsMs: this.#zeros };
   }
 
-  async #fetch(key: SharedKey, prefetched: Prefetched, wanted: Amounts, ask: Ask | undefined): Promise<void> {
+  async #fetch(key: SharedKey, prefetched: Prefetched, wanted: Amounts, ask: Ask | undefined): Promise<boolean> {
     for (const [index, amount] of wanted.entries()) prefetched.coming[index] = amount;
     const answer = await this.#options.calls.take(key, wanted, ask);
     prefetched.coming.fill(0);
     prefetched.pending = undefined;
-    if (!answer?.verdict.ok) return;
+    if (!answer?.verdict.ok) return false;
     const { at, generation } = answer.verdict;
     prefetched.add({ at, generation, moment: answer.moment }, wanted);
     for (const [index, left] of prefetched.left.entries()) if (wanted[index]) prefetched.low[index] = left / 2;
@@ -162,6 +164,7 @@ export class Prefetching {
     this.#inHand.add(key);
     if (this.#isClosed) await this.giveBack(key);
     else this.#watch();
+    return true;
   }
 
   #wanted(key: SharedKey, amounts: Amounts, limits: Amounts | undefined): Amounts | undefined {
@@ -170,17 +173,15 @@ export class Prefetching {
     if (!told || clock.now() - told.at.now > hotMs) return undefined;
     const sharers = peers() + 1;
     const wanted = dimensions.map(() => 0);
-    let isMuch = false;
     for (const [index, { limit }] of dimensions.entries()) {
       const [amount = 0, left = 0] = [amounts[index], key.prefetched?.left[index]];
       if (amount === 0) continue;
       const most = Math.min(prefetch * (limits?.[index] ?? limit), (told.verdict.remaining[index] ?? 0) / sharers);
       const more = Math.max(0, Math.floor(most - left));
       if (left + more < fewestServed * amount) return undefined;
-      if (more > 0 && more >= left) isMuch = true;
       wanted[index] = more;
     }
-    return isMuch ? wanted : undefined;
+    return wanted.some((more) => more > 0) ? wanted : undefined;
   }
 
   /** One timer for all keys, as long as there is anything in hand. */

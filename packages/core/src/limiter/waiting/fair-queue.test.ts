@@ -78,6 +78,14 @@ describe('FairQueue', () => {
     expect(served.filter((tenant) => tenant === 'hasty')).toHaveLength(25);
   });
 
+  it('remembers what was served out of turn, though its tenant has nothing left', () => {
+    const early = request('b', { cost: 3 });
+    const queue = queueOf(...many(4, 'a'), early);
+    queue.serve(early);
+    queue.add(request('b'));
+    expect(namesOf(serve(queue))).toBe('a a a a b');
+  });
+
   it('lets no tenant that comes anew before one whose turn has begun, however small its requests are', () => {
     const large = request('large', { cost: 100 });
     const queue = queueOf(large);
@@ -156,12 +164,25 @@ describe('FairQueue', () => {
     );
   });
 
-  it('adds up nothing once everybody has left', () => {
-    const queue = queueOf(...many(10, 'a', { cost: 0.1 }), ...many(10, 'b', { cost: 0.3 }));
-    serve(queue);
-    const sums = [0];
+  it('knows exactly what is before the last of a long queue', () => {
+    const queue = new FairQueue<Request>();
+    for (let due = 0; due < 5_000; due++) queue.add(request('a', { cost: 1 + (due % 13), due }));
+    const sums = [0, 0];
     queue.addAll(sums);
-    queue.addAhead(request('c'), sums);
-    expect(sums).toEqual([0]);
+    queue.addAhead(request('a'), sums);
+    expect(sums[0]).toBe(
+      2 * Array.from({ length: 5_000 }, (_, due) => 1 + (due % 13)).reduce((sum, each) => sum + each),
+    );
+  });
+
+  it('adds up nothing once everybody has left, whatever is lost in sums of fractions', () => {
+    for (let size = 1; size < 100; size++) {
+      const queue = queueOf(...Array.from({ length: size }, (_, index) => request('a', { cost: 1 / (index + 3) })));
+      serve(queue);
+      const sums = [0];
+      queue.addAll(sums);
+      queue.addAhead(request('c'), sums);
+      expect(sums).toEqual([0]);
+    }
   });
 });

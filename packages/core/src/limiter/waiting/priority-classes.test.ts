@@ -87,6 +87,10 @@ describe('PriorityClasses', () => {
     for (let i = 0; i < 50; i++) classes.add(request('greedy', { due: 100 }), 0);
     for (let i = 0; i < 50; i++) classes.add(request('later', { priority: 6 }), 0);
     const ahead = (shape: Partial<Request>): number[] => classes.amountsAhead(request('x', shape), 0);
+    const left = request('left', { priority: 2, amounts: [100, 1] });
+    classes.add(left, 0);
+    expect(ahead({ priority: 3 })).toEqual([112, 21]);
+    classes.remove(left, 0);
     expect(ahead({ priority: 0 })).toEqual([0, 0]);
     expect(ahead({ priority: 3 })).toEqual([12, 20]);
     expect(ahead({ tenant: 'modest' })).toEqual([14, 40]);

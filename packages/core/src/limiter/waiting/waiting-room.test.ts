@@ -214,6 +214,28 @@ describe('WaitingRoom', () => {
     expect(log.at(-1)).toBe('0 a: deadline');
   });
 
+  it('tries nobody after its deadline, even if the timer has not come to say so', async () => {
+    let lateMs = 0;
+    const { clock, room, log, enter } = setup({}, () => lateMs);
+    enter('a', { deadline: 100 });
+    lateMs = 101;
+    room.wake('k');
+    await clock.settle();
+    expect(log).toEqual(['0 tries a', '0 a: deadline']);
+  });
+
+  it('lets nobody starve beside others that cost nothing', async () => {
+    const { clock, attempt, log, enter } = setup();
+    attempt.mockImplementation(({ tenant }) => {
+      if (tenant === 'free' && log.length < 5_000) enter('free', { amounts: [0] });
+      return clock.now() > 0 ? granted : refused(1_000);
+    });
+    enter('free', { amounts: [0] });
+    enter('a', { amounts: [1] });
+    await clock.advance(1_000);
+    expect(log.findIndex((line) => line.includes('tries a'))).toBeLessThan(1_100);
+  });
+
   it('has one attempt under way a key, and sees to whoever has become next when it ends', async () => {
     const { clock, room, attempt, log, enter } = setup();
     const first = underWay();

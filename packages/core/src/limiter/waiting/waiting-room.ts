@@ -10,7 +10,7 @@ import type { Attempt, Outcome, WaitingRoomOptions, Wish } from './wish.js';
 export type { Attempt, Outcome, WaitingRoomOptions, Wish } from './wish.js';
 
 /** A wish that costs nothing must not go before others for ever. */
-const leastCost = 1e-6;
+const costOfNothing = 0.001;
 
 /**
  * Where wishes wait until an attempt succeeds. Those for one key are in one order: strict classes of priority in which what
@@ -127,11 +127,11 @@ export class WaitingRoom<V, W extends Wish = Wish> {
     if (wish.deadline < Number.POSITIVE_INFINITY) this.#deadlines.add(waiter);
     if (wish.signal) this.#aborts.join(wish.signal, waiter);
     this.#size++;
-    if (!line.isTrying && line.order.next(now) !== line.tried) this.#advance(line);
+    if (line.order.next(now) !== line.tried) this.#advance(line);
     else this.#arm();
   }
 
-  /** Tries whoever is next, one after the other, until one does not fit. */
+  /** Tries whoever is next, one after the other, until one does not fit. Nothing while an attempt is under way. */
   #advance(line: Line<Waiter<V, W>>): void {
     this.#retries.remove(line);
     while (!line.isTrying) {
@@ -223,7 +223,6 @@ export class WaitingRoom<V, W extends Wish = Wish> {
     waiter.isWaiting = false;
     if (isServed) line.order.serve(waiter, now);
     else line.order.remove(waiter, now);
-    if (line.tried === waiter) line.tried = undefined;
     this.#deadlines.remove(waiter);
     if (wish.signal) this.#aborts.leave(wish.signal, waiter);
     this.#size--;
@@ -231,14 +230,12 @@ export class WaitingRoom<V, W extends Wish = Wish> {
 
   /** To be called for the line of whoever has left without being served: another one may be next, or nobody any more. */
   #resume(line: Line<Waiter<V, W>> | undefined, now: number): void {
-    if (line === undefined || line.isTrying) return;
-    const next = line.order.next(now);
-    if (next === undefined || next !== line.tried) this.#advance(line);
+    const next = line?.order.next(now);
+    if (line !== undefined && (next === undefined || next !== line.tried)) this.#advance(line);
   }
 
   #ring(): void {
-    // What the timer was set for is due, though the instant may have lost some of its last bits on the way.
-    const now = Math.max(this.#options.clock.now(), this.#timerAt);
+    const now = this.#options.clock.now();
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#isRinging = true;
@@ -277,7 +274,7 @@ export class WaitingRoom<V, W extends Wish = Wish> {
   }
 
   #waiterOf(wish: W, now: number): Waiter<V, W> {
-    const cost = Math.max(this.#options.costOf(wish), leastCost);
+    const cost = this.#options.costOf(wish) || costOfNothing;
     const due = dueBy(wish.deadline, now, this.#agingMs);
     return new Waiter(wish, this.#entered++, cost, this.#options.weightOf(wish.tenant), due);
   }

@@ -1,5 +1,5 @@
 import type { CalendarDimension } from '../../dimensions.js';
-import type { StoreExtend, StoreSettle, StoreTake, StoreVerdict } from '../../store.js';
+import type { StoreSettle, StoreTake, StoreVerdict } from '../../store.js';
 import { Ask } from './ask.js';
 import type { Reply } from './reply.js';
 import type { Shape } from './shape.js';
@@ -65,9 +65,10 @@ export class AccountCall {
     return this.#add(this.#account(shape, keys), write, () => {});
   }
 
-  extend(shape: Shape, keys: readonly string[], { leaseId, ttlMs }: StoreExtend): Promise<boolean> {
+  /** @param isLost whether a place that is not there is taken again, whatever the limit */
+  extend(shape: Shape, keys: readonly string[], leaseId: string, ttlMs: number, isLost = false): Promise<boolean> {
     const write = (ask: Ask): void => {
-      begin(ask, [3, false, false, false, true, false]);
+      begin(ask, [3, isLost, false, false, true, false]);
       writeLease(ask, leaseId, ttlMs);
     };
     return this.#add(this.#account(shape, keys), write, (reply) => reply.flag());

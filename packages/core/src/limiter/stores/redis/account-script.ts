@@ -1,4 +1,5 @@
 import type { Script } from '../../../kernel/index.js';
+import { logs, meters, places } from './meter-lua.js';
 
 /*
  * One atomic step: what one process asks of some accounts in one turn of its event loop, in order, each decided by itself. The
@@ -6,7 +7,8 @@ import type { Script } from '../../../kernel/index.js';
  *
  * Time. Amounts are charged on the account's time, in milliseconds: the server's, and an offset. It never goes back: what the
  * server's clock jumps back is added to the offset. What it jumps forward shows where a process says which time it was told and
- * how long ago, and is taken off, lest windows end early. Calendars follow the server's clock as it is.
+ * how long ago, and is taken off, lest windows end early; not so what is less than a second. Where nothing else is new, the time is
+ * kept when it is 100 ms further. Calendars follow the server's clock as it is.
  *
  * An account is one string. Its head, of a length that follows from its meters: 'WPL1', the generation (8 characters), the
  * offset, the time last seen, the length of the list of processes; then each meter. Its tail: the processes that have charged
@@ -22,7 +24,7 @@ import type { Script } from '../../../kernel/index.js';
 
 const begin = `
 local call, read, pack = redis.call, struct.unpack, struct.pack
-local slack, grace, most_spare, jump, most_told, nobody = 1 + 1e-9, 1000, 60000, 1000, 128, '        '
+local slack, grace, most_spare, jump, unseen, most_told, nobody = 1 + 1e-9, 1000, 60000, 1000, 100, 128, '        '
 local ask = ARGV[1]
 local process, candidate, calendars, position = read('<c8c8B', ask)
 local time = call('TIME')
@@ -38,176 +40,10 @@ local key, places_key, meters, generation, offset, at
 local kept_until, told, is_tail_read, is_tail_new, is_new, held, last_place
 `;
 
-const logs = `
-local function fits(amount, used, limit)
-  return used + amount <= limit * slack or amount <= 0 or used == 0 and limit > 0
-end
-local function less(held, amount)
-  return held - amount > held * 1e-9 and held - amount or 0
-end
-local function read_tail()
-  if is_tail_read then return end
-  is_tail_read = true
-  local tail, from = call('GETRANGE', key, meters.head, -1), 1
-  told, from = read('<I2c0', tail)
-  for i = 1, #meters do
-    local m = meters[i]
-    if m.window then m.older, from = read('<I2c0', tail, from) end
-  end
-end
-local function add_up(m)
-  m.sum = m.amount
-  local all = { read('<' .. string.rep('d', #m.older / 8), m.older) }
-  for each = #all - 1, 2, -2 do m.sum = m.sum + all[each] end
-end
-local function cut(m)
-  local gone, from = at - m.window, 1
-  if m.last <= gone then
-    if m.last == 0 then return end
-    if m.oldest > 0 then
-      read_tail()
-      is_tail_new = true
-    end
-    m.sum, m.first, m.last, m.amount, m.oldest, m.older, is_new = 0, 0, 0, 0, 0, '', true
-  elseif m.oldest > 0 and m.oldest <= gone then
-    read_tail()
-    local size = #m.older
-    while from < size and read('<d', m.older, from) <= gone do from = from + 16 end
-    m.older, is_new, is_tail_new = string.sub(m.older, from), true, true
-    m.oldest = from < size and read('<d', m.older) or 0
-    add_up(m)
-  end
-end
-local function log_reset(m)
-  if m.sum == 0 then return 0 end
-  if m.amount > 0 then return m.last + m.window - at end
-  read_tail()
-  for from = #m.older - 15, 1, -16 do
-    local last, held = read('<dd', m.older, from)
-    if held > 0 then return last + m.window - at end
-  end
-end
-local function log_wait(m, amount, limit)
-  local kept = m.sum
-  read_tail()
-  for from = 1, #m.older, 16 do
-    local last, held = read('<dd', m.older, from)
-    kept = kept - held
-    if held > 0 and kept + amount <= limit * slack then return last + m.window - at end
-  end
-  return log_reset(m)
-end
-local function log_charge(m, amount)
-  if m.last == 0 or at - m.first >= m.step then
-    if m.amount > 0 then
-      read_tail()
-      if m.older == '' then m.oldest = m.last end
-      m.older, is_tail_new = m.older .. pack('<dd', m.last, m.amount), true
-    end
-    m.first, m.amount = at, 0
-  end
-  m.last, m.amount, m.sum = at, m.amount + amount, m.sum + amount
-end
-local function log_refund(m, amount, charged)
-  if charged + m.window <= at then return 0 end
-  read_tail()
-  local from, before, after = #m.older - 15, m.amount, 0
-  while from > 0 and read('<d', m.older, from) >= charged do from = from - 16 end
-  from = from + 16
-  if from < #m.older then
-    before = read('<d', m.older, from + 8)
-    after, is_tail_new = less(before, amount), true
-    m.older = string.sub(m.older, 1, from + 7) .. pack('<d', after) .. string.sub(m.older, from + 16)
-  else
-    after = less(before, amount)
-    m.amount = after
-  end
-  add_up(m)
-  return math.min(before, amount)
-end
-`;
-
-const meters = `
-local function level(m, rate)
-  return m.level > 0 and math.max(0, m.level - (at - m.level_at) * rate / m.unit) or 0
-end
-local function drained(m, amount, rate)
-  return rate > 0 and math.max(0, m.level_at + amount * m.unit / rate - at) or math.huge
-end
-local function wait_for(m, amount, limit)
-  if m.period then return fits(amount, m.used, limit) and 0 or limit > 0 and m.till - wall or math.huge end
-  local wait = 0
-  if not fits(amount, m.sum, limit) then wait = limit > 0 and log_wait(m, amount, limit) or math.huge end
-  if m.burst and not fits(amount, level(m, limit / m.limit), m.burst) then
-    local excess = amount > m.burst and m.level or m.level + amount - m.burst
-    wait = math.max(wait, drained(m, excess, limit / m.limit))
-  end
-  return wait
-end
-local function charge(amounts, limits)
-  for i = 1, #meters do
-    local m, amount = meters[i], amounts[i]
-    if amount > 0 and not m.places then
-      is_new = true
-      if m.period then
-        m.used = m.used + amount
-      else
-        log_charge(m, amount)
-        if m.burst then
-          m.rate = limits[i] / m.limit
-          m.level, m.level_at = level(m, m.rate) + amount, at
-        end
-      end
-    end
-  end
-end
-local function refund(m, amount, charged)
-  is_new = true
-  if m.window then
-    local back = log_refund(m, amount, charged)
-    if m.burst then m.level = math.max(0, m.level - back) end
-  elseif m.period and charged - offset >= m.from and charged - offset < m.till then
-    m.used = less(m.used, amount)
-  end
-end
-local function standing(m, limit)
-  if m.places then return limit - held, (limit - held) / limit, math.max(0, last_place - at) end
-  if m.period then return limit - m.used, (limit - m.used) / limit, m.used > 0 and m.till - wall or 0 end
-  local left, reset = limit - m.sum, log_reset(m)
-  local share = left / limit
-  if m.burst then
-    local rate = limit / m.limit
-    local space = m.burst - level(m, rate)
-    left, share = math.min(left, space), math.min(share, space / m.burst)
-    if space < m.burst then reset = math.max(reset, drained(m, m.level, rate)) end
-  end
-  return left, share, reset
-end
-`;
-
-const places = `
-local function count_places()
-  held = call('ZCARD', places_key)
-  last_place = held > 0 and tonumber(call('ZRANGE', places_key, -1, -1, 'WITHSCORES')[2]) or 0
-end
-local function wait_for_place(limit, id)
-  if limit <= 0 then return math.huge end
-  local over = held + 1 - math.max(1, math.floor(limit))
-  if over <= 0 or call('ZSCORE', places_key, id) then return 0 end
-  return call('ZRANGE', places_key, over - 1, over - 1, 'WITHSCORES')[2] - at
-end
-local function take_place(id, ttl)
-  call('ZADD', places_key, at + ttl, id)
-  count_places()
-  call('PEXPIRE', places_key, string.format('%.0f', last_place - at + grace))
-  is_new = true
-end
-`;
-
 const accounts = `
 local function load()
   is_tail_read, is_tail_new, is_new, held, last_place = false, false, false, 0, 0
-  local head = redis.pcall('GETRANGE', key, 0, meters.head - 1)
+  local head = redis.pcall('GETRANGE', key, '0', meters.last_byte)
   if type(head) ~= 'string' or #head < meters.head or string.sub(head, 1, 4) ~= 'WPL1' then
     head = 'WPL1' .. candidate .. string.rep('\\0', meters.head)
     is_tail_read, is_tail_new, is_new, told = true, true, true, ''
@@ -220,6 +56,7 @@ local function load()
   if is_known and at - since - ago > jump then at = since + ago end
   at = math.max(at, seen)
   if at ~= wall + offset then offset, is_new = at - wall, true end
+  if at - seen > unseen then is_new = true end
   for i = 1, #meters do
     local m = meters[i]
     if m.window then
@@ -237,7 +74,9 @@ local function load()
     end
   end
   for i = 1, #meters do
-    if meters[i].window then cut(meters[i]) end
+    local m = meters[i]
+    local gone = m.window and at - m.window
+    if gone and m.last > 0 and (m.last <= gone or m.oldest > 0 and m.oldest <= gone) then cut(m) end
   end
   if places_key then
     call('ZREMRANGEBYSCORE', places_key, '-inf', at)
@@ -278,7 +117,7 @@ local function save()
     end
     call('SET', key, table.concat(parts), 'PX', string.format('%.0f', math.max(keep, kept_until - wall)))
   else
-    call('SETRANGE', key, 0, write_head())
+    call('SETRANGE', key, '0', write_head())
     if not is_kept then call('PEXPIRE', key, string.format('%.0f', keep)) end
   end
 end
@@ -348,9 +187,9 @@ local function settle(has_lease)
   if has_lease == 1 and call('ZREM', places_key, (lease())) == 1 then count_places() end
   return ''
 end
-local function extend()
+local function extend(is_lost)
   local id, ttl = lease()
-  local is_held = call('ZSCORE', places_key, id)
+  local is_held = is_lost == 1 or call('ZSCORE', places_key, id)
   if is_held then take_place(id, ttl) end
   return pack('<B', is_held and 1 or 0)
 end
@@ -372,6 +211,7 @@ local function read_meters()
     if burst > 0 then m.burst, m.unit = burst, unit end
     all[i], all.limits[i] = m, limit
   end
+  all.last_byte = string.format('%.0f', all.head - 1)
   return all
 end
 local shapes, shape_count, account_count, next_key, answers = {}, 0, 0, 1, { pack('<Bd', 1, wall) }
@@ -388,7 +228,7 @@ for _ = 1, account_count do
   for _ = 1, step_count do
     local kind, a, b, c, d, e
     kind, a, b, c, d, e, position = read('<BBBBBB', ask, position)
-    answers[#answers + 1] = kind == 1 and take(a, b, c, d, e) or kind == 2 and settle(d) or extend()
+    answers[#answers + 1] = kind == 1 and take(a, b, c, d, e) or kind == 2 and settle(d) or extend(a)
   end
   if is_new then save() end
 end
@@ -403,23 +243,4 @@ return table.concat(answers)
 export const accountScript: Script = {
   name: 'account',
   lua: `#!lua flags=allow-oom${begin}${logs}${meters}${places}${accounts}${steps}${decide}`,
-};
-
-/**
- * Keys: the processes, by when they were last heard. Arguments: a process, and after how many milliseconds it is heard no more.
- * @returns how many there are
- */
-export const peersScript: Script = {
-  name: 'peers',
-  lua: `#!lua flags=allow-oom
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
-for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')) do
-  redis.call('ZADD', KEYS[1], now, ahead)
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return redis.call('ZCARD', KEYS[1])
-`,
 };

@@ -4,8 +4,10 @@ import type { CalendarDimension, Dimension } from '../../dimensions.js';
 import { calendarOf, type Period } from '../../meters/calendar.js';
 import type { LimiterStore, StoreAccount, StoreExtend, StoreSettle, StoreTake, StoreVerdict } from '../../store.js';
 import { AccountCall } from './account-call.js';
-import { accountScript, peersScript } from './account-script.js';
+import { accountScript } from './account-script.js';
+import { HeldPlaces } from './held-places.js';
 import { accountKeys, peersKey } from './limit-keys.js';
+import { peersScript } from './peers-script.js';
 import { Reply } from './reply.js';
 import { Shape } from './shape.js';
 
@@ -42,6 +44,7 @@ class PortLimits implements RedisLimits {
   readonly #settings: RedisLimitsSettings;
   /** This process, for the server. */
   readonly #process: string;
+  readonly #places = new HeldPlaces();
   readonly #shapes = new WeakMap<readonly Dimension[], Shape>();
   /** Of this turn of the event loop, by slot where slots lie on different servers. */
   #calls: Map<string, AccountCall> | undefined;
@@ -55,22 +58,30 @@ class PortLimits implements RedisLimits {
     this.#settings = settings;
     this.#process = randomMark(random);
     this.#wallAheadMs = clock.wall() - clock.now();
+    port.onServer((_, owns) => this.#restorePlaces(owns));
   }
 
   async take(request: StoreTake): Promise<StoreVerdict> {
     const { shape, keys, call } = this.#place(request);
-    return call.take(shape, keys, request);
+    const { lease } = request;
+    const verdict = await call.take(shape, keys, request);
+    if (lease && verdict.ok && shape.hasPlaces) this.#hold(shape, keys, lease.id, lease.ttlMs);
+    return verdict;
   }
 
   async settle(request: StoreSettle): Promise<void> {
     const { shape, keys, call } = this.#place(request);
+    if (request.leaseId !== undefined) this.#places.release(keys, request.leaseId);
     return call.settle(shape, keys, request);
   }
 
   async extend(request: StoreExtend): Promise<boolean> {
     if (!this.#shapeOf(request.dimensions).hasPlaces) return true;
     const { shape, keys, call } = this.#place(request);
-    return call.extend(shape, keys, request);
+    const { leaseId, ttlMs } = request;
+    const isHeld = await call.extend(shape, keys, leaseId, ttlMs);
+    if (isHeld) this.#hold(shape, keys, leaseId, ttlMs);
+    return isHeld;
   }
 
   async peers(signal: AbortSignal): Promise<number> {
@@ -92,6 +103,29 @@ class PortLimits implements RedisLimits {
     const shape = this.#shapeOf(dimensions);
     const keys = accountKeys(this.#settings.prefix, limiter, key, shape);
     return { shape, keys, call: this.#callFor(this.#port.isCluster ? (keys[0] ?? '') : '') };
+  }
+
+  #hold(shape: Shape, keys: readonly string[], leaseId: string, ttlMs: number): void {
+    const now = this.#settings.clock.now();
+    this.#places.add(shape, keys, leaseId, now + ttlMs, now);
+  }
+
+  /** Another server may not know of them. */
+  async #restorePlaces(owns: (key: string) => boolean = () => true): Promise<void> {
+    const now = this.#settings.clock.now();
+    const restored: Promise<unknown>[] = [];
+    for (const { shape, keys, expiresAt } of this.#places.held(now)) {
+      if (!owns(keys[0] ?? '')) continue;
+      let call = new AccountCall();
+      for (const [leaseId, until] of expiresAt) {
+        restored.push(call.extend(shape, keys, leaseId, until - now, true));
+        if (call.size < mostInOneCall) continue;
+        restored.push(this.#run(call));
+        call = new AccountCall();
+      }
+      if (call.size > 0) restored.push(this.#run(call));
+    }
+    await Promise.all(restored);
   }
 
   #callFor(slot: string): AccountCall {
