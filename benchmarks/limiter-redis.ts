@@ -3,7 +3,7 @@ import { createLimiter, type Decision, type Limiter } from '@warmpath/core/limit
 import { redisLimits } from '@warmpath/core/redis';
 import { RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible';
 import { type Contest, type Measured, measure, type Outcome, printTable, ratiosOf, rounded, type Task } from '#harness';
-import { type AwaitedSide, asking, cost, few, keysInTurn, threeLimits, verify } from '#limiter-contests';
+import { type AwaitedSide, asking, few, keysInTurn, threeLimits, verify } from '#limiter-contests';
 import { startBenchRedis } from '#redis-server';
 
 /** So many callers ask at a time, each so often, one after the other. */
@@ -13,6 +13,11 @@ const takesEach = 16;
 /** For a minute: more than is asked for, and not so much that one prefetch would last for all that is measured. */
 const enough = 1e7;
 const prefetch = 1e-4;
+
+/** No two calls in a row cost the same, as it is with those of a model. */
+const costs: readonly { readonly tokens: number }[] = Array.from({ length: 997 }, (_, number) => ({
+  tokens: 1 + ((number * 7_919) % 4_001),
+}));
 
 const oneKey: readonly string[] = ['user-1'];
 const manyKeys: readonly string[] = Array.from({ length: 1_000 }, (_, number) => `user-${number}`);
@@ -60,7 +65,8 @@ function sidesOver(url: string, client: RedisClientType, limiters: Limiter[]): S
       ...{ storeTimeout: '5s', onStoreError: 'refuse', timeout: 0 },
     });
     limiters.push(limiter);
-    return { take: (key) => limiter.take(key, cost), isAllowed: ({ ok }) => ok };
+    let turn = 0;
+    return { take: (key) => limiter.take(key, costs[turn++ % costs.length]), isAllowed: ({ ok }) => ok };
   };
   return {
     stored: (name, limit) => ours(name, limit, 0),

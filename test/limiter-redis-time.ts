@@ -1,4 +1,6 @@
-import type { RedisPort, Script } from '@warmpath/core/kernel';
+import { type Clock, type RedisPort, type Script, seededRandom, systemClock } from '@warmpath/core/kernel';
+import type { Dimension, LimiterStore } from '@warmpath/core/limiter';
+import { redisLimitsOver } from '../packages/core/src/limiter/stores/redis/redis-limits.js';
 
 /** Server time that a test decides, in whole microseconds; what Redis itself expires goes by its own clock. */
 export interface ServerTime {
@@ -42,4 +44,19 @@ function withTimeGiven(lua: string): string {
   const given = lua.replace(/\b(redis\.)?call\('TIME'\)/, '{ ARGV[#ARGV - 1], ARGV[#ARGV] }');
   if (given === lua) throw new Error('The script does not ask for the time.');
   return given;
+}
+
+/** A process on the server's time; its own clock says something else. */
+export function limitsOn(port: RedisPort, time: ServerTime, prefix: string, seed = 1): LimiterStore {
+  const clock: Clock = { ...systemClock, now: () => time.ms - 1e12, wall: () => time.ms + 1e9 };
+  const over = { name: 'redis', prefix, clock, random: seededRandom(seed) };
+  return redisLimitsOver(onTime(port, time), over);
+}
+
+export function window(limit: number, windowMs: number, burst?: number): Dimension {
+  return { kind: 'window', name: `${limit}/${windowMs}/${burst}`, unit: 'requests', limit, windowMs, burst };
+}
+
+export function calendar(limit: number, per: 'hour' | 'day', timeZone: string): Dimension {
+  return { kind: 'calendar', name: per, unit: 'requests', limit, per, timeZone };
 }

@@ -61,7 +61,7 @@ export class ImagesController {
 
   @Post()
   @UseInterceptors(FileInterceptor('image'))
-  @RateLimited({ name: 'uploads', limit: 60, window: '1m', key: clientOf })
+  @RateLimited({ name: 'uploads', limit: 120, window: '1m', key: clientOf })
   async upload(
     @Req() request: UploadRequest,
     @UploadedFile() file: { readonly buffer: Buffer } | undefined,

@@ -28,7 +28,12 @@ export class Breaker {
 
   /** Whether the pause after its failures is not over yet. */
   isPausing(now: number): boolean {
-    return this.#state === 'open' && now < this.#openUntil;
+    return this.pauseLeftMs(now) > 0;
+  }
+
+  /** How long the pause after its failures goes on; 0 without one. */
+  pauseLeftMs(now: number): number {
+    return this.#state === 'open' ? Math.max(0, this.#openUntil - now) : 0;
   }
 
   /**

@@ -224,7 +224,7 @@ const often = [
   { weight: 7, arbitrary: pause },
 ];
 
-function trials(commands: fc.Arbitrary<Command>, then: (trial: Trial) => void, numRuns = 400): void {
+function trials(commands: fc.Arbitrary<Command>, then: (trial: Trial) => void, numRuns = 250): void {
   const dimensions = fc.array(dimension, { minLength: 1, maxLength: 3, size: 'max' });
   const script = fc.array(commands, { maxLength: 90, size: 'max' });
   fc.assert(

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { periodLabel } from '../../../test/limiter-oracle.js';
-import { calendarOf } from './calendar.js';
+import { Calendar, calendarOf } from './calendar.js';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
-/** Where a period begins and ends, in UTC. */
+/** Where a period begins and ends, in UTC, for a calendar that was asked about no other. */
 function periodOf(per: 'hour' | 'day' | 'week' | 'month', timeZone: string, at: string): [string, string] {
-  const { start, end } = calendarOf(per, timeZone).periodAt(Date.parse(at));
+  const { start, end } = new Calendar(per, timeZone).periodAt(Date.parse(at));
   return [new Date(start).toISOString().slice(0, 16), new Date(end).toISOString().slice(0, 16)];
 }
 
@@ -87,6 +87,7 @@ describe('Calendar', () => {
       '2026-04-04T15:00',
       '2026-04-04T15:30',
     ]);
+    expect(periodOf('hour', 'America/Caracas', '2016-05-01T06:45Z')).toEqual(['2016-05-01T06:30', '2016-05-01T07:00']);
   });
 
   it('begins weeks on Monday and months on their first', () => {

@@ -32,6 +32,11 @@ describe('Pace', () => {
       pace.charge(1, 1, now);
     }
     expect((now - start) / unitMs / 999).toBeCloseTo(1, 6);
+    for (let taken = 0; taken < 1_000; taken++) {
+      now += pace.waitMs(1.7, 1, now);
+      expect(pace.waitMs(1.7, 1, now), 'above the burst: when it is empty').toBe(0);
+      pace.charge(1.7, 1, now);
+    }
   });
 
   it('drains more slowly at a lower rate, and a change of the rate lets nothing go at once', () => {

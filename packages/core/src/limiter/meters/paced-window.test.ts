@@ -38,6 +38,13 @@ describe('PacedWindow', () => {
     expect(oracle.most(64_000)).toBeLessThanOrEqual(640);
   });
 
+  it('lets the next one go as much sooner as was refunded', () => {
+    const meter = new PacedWindow(10, 1_000, 5);
+    meter.charge(5, 0);
+    meter.refund(2, 0, 0);
+    expect([meter.waitMs(2, 10, 0), meter.waitMs(3, 10, 0)]).toEqual([0, 100]);
+  });
+
   it('gives nothing back of what counts no more, neither to the window nor to the pace', () => {
     const meter = new PacedWindow(10, 1_000, 5);
     meter.charge(5, 0);

@@ -86,6 +86,16 @@ describe('SlidingLog', () => {
     expect(log.used(1_050)).toBe(4);
   });
 
+  it('is reset when the last that was not taken back has left', () => {
+    const log = new SlidingLog(1_000);
+    for (const at of [0, 100, 200, 300]) log.charge(1, at);
+    log.refund(1, 300, 300);
+    expect(log.resetMs(300)).toBe(900);
+    log.refund(1, 200, 300);
+    log.refund(1, 100, 300);
+    expect(log.resetMs(300)).toBe(700);
+  });
+
   it('lets more than a reduced limit pass where nothing counts, and nothing under none', () => {
     const log = new SlidingLog(1_000);
     expect([log.waitMs(8, 4, 0), log.waitMs(8, 0, 0)]).toEqual([0, Number.POSITIVE_INFINITY]);

@@ -96,12 +96,12 @@ export class SlidingLog implements Meter {
   #waitMs(amount: number, limit: number, now: number): number {
     if (!(limit > 0)) return Number.POSITIVE_INFINITY;
     let kept = this.#amount;
-    if (kept > 0 && !fits(amount, kept, limit)) return waitUntil(this.#lastAt + this.#windowMs, now);
+    if (!fits(amount, kept, limit)) return waitUntil(this.#lastAt + this.#windowMs, now);
     const older = this.#older ?? [];
     let at = older.length - fieldsPerEntry;
     for (; at > this.#head; at -= fieldsPerEntry) {
       kept += older[at + 2] as number;
-      if (older[at + 2] !== 0 && !fits(amount, kept, limit)) break;
+      if (!fits(amount, kept, limit)) break;
     }
     return waitUntil((older[at + 1] as number) + this.#windowMs, now);
   }
@@ -126,7 +126,6 @@ export class SlidingLog implements Meter {
       at = 0;
       this.#leavesAt = this.#lastAt + windowMs;
       if (now >= this.#leavesAt) {
-        this.#firstAt = Number.NEGATIVE_INFINITY;
         this.#amount = 0;
         this.#leavesAt = Number.POSITIVE_INFINITY;
       }

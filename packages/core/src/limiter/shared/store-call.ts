@@ -13,7 +13,6 @@ import type { SharedEvent, StoreOperation } from './events.js';
 const mostCalls = 1_000;
 /** A call that has not come back by then counts as lost. */
 const lostAfterMs = 30_000;
-const longestPauseMs = 60_000;
 
 export interface StoreCallOptions {
   readonly limiter: string;
@@ -60,16 +59,8 @@ export class StoreCall {
 
   /** Until it is worth trying again: the end of the pause, or of the call that tries. */
   retryInMs(): number {
-    const now = this.#options.clock.now();
-    if (!this.#breaker.isPausing(now)) return this.#options.storeTimeoutMs;
-    // The breaker answers for any instant, so the end of its pause is found by halving.
-    let [ended, pausing] = [longestPauseMs, 0];
-    while (ended - pausing > 1) {
-      const middle = (ended + pausing) / 2;
-      if (this.#breaker.isPausing(now + middle)) pausing = middle;
-      else ended = middle;
-    }
-    return Math.ceil(ended);
+    const { clock, storeTimeoutMs } = this.#options;
+    return this.#breaker.pauseLeftMs(clock.now()) || storeTimeoutMs;
   }
 
   /** @returns what the store answered in time; undefined for every kind of failure */

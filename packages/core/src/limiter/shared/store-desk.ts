@@ -37,8 +37,8 @@ const idDigits = 10;
  * while the store is left alone after failures; then `onStoreError` decides.
  *
  * Any window of a limit holds at most the limit, plus for each process one prefetch, plus what was allowed without the store
- * and was not told to it yet. Locally that is at most limit / p for each process in any window, p being the peers counted last
- * (or one single request that is larger); see `OutageShare`. What is told counts from then on, so the window after all are back
+ * and was not told to it yet. Locally that is at most limit / p for each process in any window, p being the peers counted last,
+ * 1 as long as none were (or one single request that is larger); see `OutageShare`. What is told counts from then on, so the window after all are back
  * is within the limit. A store that has lost an account gets it back from all processes that had taken from it, each
  * with its next request; until then what that one had taken may be spent again.
  */
