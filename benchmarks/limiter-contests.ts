@@ -4,7 +4,7 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Contest, Task } from '#harness';
 
 /** One call of a side takes so often. */
-export const takes = 1_000;
+const takes = 1_000;
 
 /** Nothing is refused where the limit is this. */
 export const enough = 1e9;

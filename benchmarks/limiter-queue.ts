@@ -9,21 +9,23 @@ const runs = 5;
 
 /**
  * From many jobs asked for at once until each has been started, as fast as the limiter can. Bottleneck is given no limit to
- * keep. Ours is used up for a millisecond before they come, so that every one of them really waits, and a timer wakes them.
+ * keep. Ours is used up by a reservation that comes back once all of them are there, so every one of them really waits.
  */
 export function queueContest(): Contest {
   const bottleneck = new Bottleneck();
-  const limiter = createLimiter({ name: 'bench', limit: jobs, window: 1 });
+  const limiter = createLimiter({ name: 'bench', limit: jobs, window: '1h' });
   let run = 0;
   return {
     name: 'queue.start/bottleneck.start',
     ours: () => {
       const key = `run-${++run}`;
-      limiter.tryTake(key, jobs);
+      const reserved = limiter.tryReserve(key, jobs);
       const all = allStarted(async (start) => {
-        if ((await limiter.take(key)).ok) await start();
+        if ((await limiter.take(key, 1, { timeout: '2h' })).ok) await start();
       });
-      if (limiter.status().waiting !== jobs) throw new Error('A job of a benchmark did not have to wait');
+      if (!reserved.ok || limiter.status().waiting !== jobs)
+        throw new Error('A job of a benchmark did not have to wait');
+      reserved.lease.settle(0);
       return all;
     },
     peer: () => allStarted((start) => bottleneck.schedule(start)),
@@ -74,7 +76,7 @@ interface Crowd {
 /** Once all of them are let through, once they are aborted, each by a signal of its own. */
 async function crowdThatWaits(): Promise<Crowd> {
   const { clock, mostTimers } = timersCounted();
-  const limiter = createLimiter({ name: 'bench', limit: waiters, window: '2s', maxWaiting: waiters, clock });
+  const limiter = createLimiter({ name: 'bench', limit: waiters, window: '5s', maxWaiting: waiters, clock });
   const isAllWaiting = (): boolean => limiter.status().waiting === waiters;
   limiter.tryTake('through', waiters);
   let began = process.threadCpuUsage();

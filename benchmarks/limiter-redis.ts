@@ -16,7 +16,7 @@ const prefetch = 1e-4;
 
 /** No two calls in a row cost the same, as it is with those of a model. */
 const costs: readonly { readonly tokens: number }[] = Array.from({ length: 997 }, (_, number) => ({
-  tokens: 1 + ((number * 7_919) % 4_001),
+  tokens: 1 + ((number * 7_919) % 1_000),
 }));
 
 const oneKey: readonly string[] = ['user-1'];

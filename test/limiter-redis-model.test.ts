@@ -4,6 +4,8 @@ import type { Amounts, Dimension, LimiterStore, StoreTake, StoreVerdict } from '
 import { limiterStoreContract, memoryLimits } from '@warmpath/core/testing';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { accountKeys } from '../packages/core/src/limiter/stores/redis/limit-keys.js';
+import { Shape } from '../packages/core/src/limiter/stores/redis/shape.js';
 import { connectRedis } from '../packages/core/src/redis/connection/redis-client.js';
 import { calendar, limitsOn, serverTime, window } from './limiter-redis-time.js';
 import { type OwnRedis, startOwnRedis, whyNoOwnRedis } from './redis-servers.js';
@@ -131,6 +133,7 @@ describe('the accounts in Redis', () => {
 class Comparison {
   readonly #time = serverTime();
   readonly #dimensions: readonly Dimension[];
+  readonly #prefix: string = randomUUID();
   readonly #redis: LimiterStore;
   readonly #memory: LimiterStore;
   readonly #allowed: {
@@ -143,7 +146,7 @@ class Comparison {
   constructor(dimensions: readonly Dimension[], seed: number) {
     const time = this.#time;
     this.#dimensions = dimensions;
-    this.#redis = limitsOn(port, time, randomUUID(), seed);
+    this.#redis = limitsOn(port, time, this.#prefix, seed);
     this.#memory = memoryLimits({ clock: { ...systemClock, now: () => time.ms, wall: () => time.ms } });
   }
 
@@ -154,6 +157,15 @@ class Comparison {
       else if (command.type === 'settle') await this.#settle(command.which, command.corrections, command.isHeld);
       else await this.#extend(command.which, command.ttlMs);
     }
+    await this.#isKept();
+  }
+
+  /** For as long as anything counts. What is kept goes by Redis's own clock, which has hardly moved. */
+  async #isKept(): Promise<void> {
+    const nothing = this.#dimensions.map(() => 0);
+    const { resetMs } = await this.#redis.take({ ...this.#account, amounts: nothing });
+    const [name = ''] = accountKeys(this.#prefix, 'model', 'key', new Shape(this.#dimensions));
+    expect(Number(await redis.command('PTTL', name))).toBeGreaterThan(Math.max(...resetMs));
   }
 
   get #account(): Pick<StoreTake, 'limiter' | 'key' | 'dimensions' | 'signal'> {

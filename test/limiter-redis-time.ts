@@ -22,7 +22,7 @@ export function serverTime(startMs: number = Date.UTC(2026, 2, 28, 22)): ServerT
 }
 
 /** The same port to a server on which it is that late. The scripts are as they are, but for where they ask what time it is. */
-export function onTime(port: RedisPort, time: ServerTime): RedisPort {
+function onTime(port: RedisPort, time: ServerTime): RedisPort {
   const changed = new Map<Script, Script>();
   return {
     isCluster: port.isCluster,

@@ -12,14 +12,9 @@ beforeEach(({ skip }) => skip(note !== undefined, note));
 
 type Connection = Parameters<typeof redisLimits>[0];
 
-const opened = new Set<RedisLimits>();
-afterAll(async () => {
-  await Promise.all(Array.from(opened, (store) => store.close()));
-});
-
 function open(connection: Connection, options: RedisLimitsOptions = {}): RedisLimits {
   const store = redisLimits(connection, options);
-  opened.add(store);
+  onTestFinished(() => store.close());
   return store;
 }
 
@@ -80,10 +75,17 @@ describe('the contract, kept by redisLimits', () => {
   });
 
   function contract(connection: () => Connection): void {
-    const cases = limiterStoreContract(() => open(connection(), { prefix: newPrefix() }), {
+    const stores: RedisLimits[] = [];
+    afterAll(() => Promise.all(stores.map((store) => store.close())));
+    const openNext = (prefix: string): RedisLimits => {
+      const store = redisLimits(connection(), { prefix });
+      stores.push(store);
+      return store;
+    };
+    const cases = limiterStoreContract(() => openNext(newPrefix()), {
       makePair() {
         const prefix = newPrefix();
-        return [open(connection(), { prefix }), open(connection(), { prefix })];
+        return [openNext(prefix), openNext(prefix)];
       },
     });
     for (const { name, run } of cases) it.concurrent(name, run);

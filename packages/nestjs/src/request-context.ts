@@ -49,7 +49,7 @@ function sendWithRefusal(response: ServerResponse): void {
   const writeHead = response.writeHead;
   response.writeHead = function writeHeadWithRefusal(this: ServerResponse, ...args: [status: number]) {
     const refusal = refusals.get(this);
-    if (args[0] === 429 && refusal && !this.headersSent) {
+    if (args[0] === refusal?.status && !this.headersSent) {
       for (const [name, value] of Object.entries(refusal.headers)) this.setHeader(name, value);
     }
     return writeHead.apply(this, args);

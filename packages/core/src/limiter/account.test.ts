@@ -133,11 +133,11 @@ describe('Account', () => {
   it('keeps a reduced pace, whatever overruns meanwhile', () => {
     const account = new Account([{ ...requests, limit: 600, burst: 6 }]);
     let taken = 0;
-    for (let now = 0; now < 2 * minuteMs; now += 10) {
+    for (let now = 0; now < 20_000; now += 10) {
       if (account.take([1], now, 0, { limits: [60] }).ok) taken++;
       if (now % 1_000 === 0) account.charge([0.001], now, 0, [60]);
     }
-    expect(taken).toBeLessThanOrEqual(6 + 2 * 60);
+    expect(taken).toBeLessThanOrEqual(6 + 20 + 1);
   });
 
   it('keeps a day of quota over 100,000 requests in three dimensions', () => {

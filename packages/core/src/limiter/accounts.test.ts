@@ -11,7 +11,7 @@ function accountsOf(maxKeys: number, dimensions: readonly Dimension[] = [request
 }
 
 function take(accounts: Accounts, key: string, now: number): void {
-  accounts.of(key, now, 0).take([1], now, 0);
+  accounts.of(key, now, 0).take([1, 0], now, 0);
 }
 
 function hold(accounts: Accounts, key: string, expiresAt: number): void {
@@ -77,13 +77,12 @@ describe('Accounts', () => {
   it('drops those whose places have expired like any other', () => {
     const accounts = accountsOf(3, [requests, places]);
     hold(accounts, 'a', 500);
-    hold(accounts, 'b', 1e9);
-    hold(accounts, 'c', 1e9);
-    accounts.of('d', 100, 0).take([1, 0], 100, 0, { lease: { id: 'd', expiresAt: 1e9 } });
-    accounts.of('e', 2_000, 0);
-    expect(accounts.size).toBe(3);
-    accounts.of('f', 2_000, 0);
-    expect(known(accounts, 'ef'), 'e is idle').toBe('f');
+    for (const key of 'bc') take(accounts, key, 0);
+    take(accounts, 'd', 100);
+    expect(known(accounts, 'abcd'), 'a is older, and holds one').toBe('acd');
+    for (const key of 'cd') take(accounts, key, 1_900);
+    take(accounts, 'e', 2_000);
+    expect(known(accounts, 'acde'), 'nothing is used of a').toBe('cde');
   });
 
   it('is never above its bound, and its lists stay whole, whatever is used, held, released and swept', () => {

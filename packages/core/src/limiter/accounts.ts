@@ -11,12 +11,14 @@ export interface AccountsOptions {
 /** How many accounts a newcomer's place may cost a look at. */
 const looksForIdle = 8;
 const looksAtHeld = 2;
+/** Where all others hold places, as far as is known. */
+const looksAtLast = 64;
 
 /**
  * An account for each key, at most `maxKeys`. When there is no room for another, one goes of which nothing is used, if a look at a
- * few finds one; then the one unused for longest. One with places held goes only where all have such. An account that
- * had something used and went is a fresh quota for its key, so `maxKeys` is to be above the number of keys in use within
- * the longest window. Everything is O(1), amortised, without timers.
+ * few finds one; then the one unused for longest. One with places held goes only where a look at 64 finds that all have such. An
+ * account that had something used and went is a fresh quota for its key, so `maxKeys` is to be above the number of keys in use
+ * within the longest window. Everything is O(1), amortised, without timers.
  */
 export class Accounts {
   readonly #dimensions: readonly Dimension[];
@@ -83,7 +85,9 @@ export class Accounts {
       this.#leave(seat);
       this.#held.add(seat);
     }
-    if (this.#held.oldest !== undefined) this.#drop(this.#held.oldest);
+    this.#recheckHeld(now, looksAtLast);
+    const last = this.#free.oldest ?? this.#held.oldest;
+    if (last !== undefined) this.#drop(last);
   }
 
   /** The next one at which the hand comes. */

@@ -33,10 +33,12 @@ const optionRules: Rules<RedisLimitsOptions> = {
  * same server, prefix and limiter, through `@redis/client`, which has to be installed beside this package. Its connections are
  * its own, made and lost as those of `redisStore()` are.
  *
- * Promised: a decision is one atomic step on the server's time and one round trip; what one turn of the event loop asks of an
- * account shares it, up to 64 at a time. No clock of a client has a say, but that a jump of the server's clock by more than a
- * second shows against it. Of an account that the server has lost, each process tells once what it has had of it. Every key
- * expires by itself, a second after nothing counts any more. A server without memory to spare still decides.
+ * Promised: a decision is one atomic step on the server's time and one round trip; what one turn of the event loop asks shares
+ * it, up to 64 calls at a time, in a cluster if it is of one account. No clock of a client has a say, but that a jump of the server's clock
+ * by more than a second shows against it. An account that the server has lost is told by each process what that one has had of
+ * it; a server that takes the place of another, which places are held. Every key expires by itself, a minute after nothing
+ * counts any more at the latest. A server without memory to spare still decides. Not promised: anything while two servers both
+ * believe to be in charge.
  *
  * What was sent is not taken back: a call whose signal is aborted afterwards still answers, and has been charged.
  * @throws WarmpathError `WP_BAD_OPTION`; `WP_MODULE_MISSING` where `@redis/client` is not installed

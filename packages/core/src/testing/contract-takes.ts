@@ -1,4 +1,5 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from 'node:assert/strict';
+import type { StoreVerdict } from '../limiter/index.js';
 import { type DeclareLimitsPromise, monthOf, placesOf, windowOf } from './limits-probe.js';
 
 const minuteMs = 60_000;
@@ -92,8 +93,7 @@ function keepsApart(promise: DeclareLimitsPromise): void {
   promise('begins anew for dimensions that count otherwise, and not for limits that have changed', async (store) => {
     strictEqual(await store.ok([10]), true);
     strictEqual(await store.of(windowOf(10, 2 * minuteMs)).ok([10]), true);
-    const { name: _, ...same } = windowOf(10, minuteMs);
-    const wider = store.of({ ...same, name: '10/60000', limit: 15 } as ReturnType<typeof windowOf>);
+    const wider = store.of({ ...windowOf(15, minuteMs), name: '10/60000' });
     deepStrictEqual(await wider.remaining(), [5]);
   });
 }
@@ -104,6 +104,15 @@ function goesByLimits(promise: DeclareLimitsPromise): void {
     strictEqual(await store.ok([1], { limits: [5] }), false);
     strictEqual(await store.ok([1], { limits: [6] }), true);
     deepStrictEqual((await store.take([0], { limits: [20] })).remaining, [14]);
+  });
+  promise('goes by the limits of each who asks, also at once', async (store) => {
+    const wider = store.of({ ...windowOf(15, minuteMs), name: '10/60000' });
+    const verdicts = await Promise.all([store.take([10]), wider.take([4]), store.take([1]), wider.take([2])]);
+    deepStrictEqual(
+      verdicts.map(({ ok: isAllowed }) => isAllowed),
+      [true, true, false, false],
+    );
+    deepStrictEqual(await wider.remaining(), [1]);
   });
   promise('charges a debt first, above the limit if need be', async (store) => {
     strictEqual(await store.ok([1], { debt: [9] }), true);
@@ -118,35 +127,36 @@ function goesByLimits(promise: DeclareLimitsPromise): void {
 export function timePromises(promise: DeclareLimitsPromise): void {
   promise('has room again when the window has passed, and not before', async (plain) => {
     const store = plain.of(windowOf(4, 600));
-    strictEqual(await store.ok([4]), true);
-    const { waitMs, resetMs } = await store.take([4]);
-    ok(waitMs > 300 && waitMs <= 600, `waits ${waitMs} ms`);
-    strictEqual(resetMs[0], waitMs);
-    await store.pass(waitMs / 3);
-    const later = await store.take([1]);
-    deepStrictEqual([later.ok, later.waitMs < waitMs], [false, true]);
-    await store.pass(later.waitMs + 1);
-    strictEqual(await store.ok([4]), true);
+    const first = await store.take([4]);
+    const refused = await store.take([4]);
+    isOnTime(refused, first.at + 600);
+    if (refused.ok) return; // Too late to tell.
+    deepStrictEqual(refused.resetMs, [refused.waitMs]);
+    await store.pass(200);
+    isOnTime(await store.take([1]), first.at + 600);
+    await store.pass(401);
+    strictEqual(await store.ok([3]), true);
   });
   promise('never lets a window hold more than the limit, wherever it begins', async (plain) => {
     const store = plain.of(windowOf(6, 900));
-    strictEqual(await store.ok([3]), true);
+    const first = await store.take([3]);
     await store.pass(600);
-    strictEqual(await store.ok([3]), true);
+    const second = await store.take([3]);
+    strictEqual(second.ok, true);
+    isOnTime(await store.take([1]), first.at + 900);
     await store.pass(330);
-    strictEqual(await store.ok([4]), false);
-    strictEqual(await store.ok([3]), true);
-    strictEqual(await store.ok([1]), false);
+    const third = await store.take([4]);
+    isOnTime(third, second.at + 900);
+    if (!third.ok) strictEqual(await store.ok([2]), true);
   });
   promise('paces what has a burst', async (plain) => {
     const store = plain.of(windowOf(100, 60_000, 1));
-    strictEqual(await store.ok([1]), true);
-    const { ok: isAllowed, waitMs, remaining } = await store.take([1]);
-    deepStrictEqual([isAllowed, (remaining[0] ?? 1) < 0.9], [false, true]);
-    ok(waitMs > 300 && waitMs < 620, `waits ${waitMs} ms`);
+    const first = await store.take([1]);
+    const { ok: isAllowed, at, waitMs } = await store.take([1]);
+    const everyMs = at + waitMs - first.at;
+    ok(isAllowed || (everyMs > 590 && everyMs < 620), `one every ${everyMs} ms`);
     await store.pass(waitMs + 1);
     strictEqual(await store.ok([1]), true);
-    strictEqual(await store.ok([1]), false);
   });
   promise('holds a limit of the calendar until the end of its period', async (plain) => {
     const store = plain.of(monthOf(2));
@@ -156,4 +166,10 @@ export function timePromises(promise: DeclareLimitsPromise): void {
     deepStrictEqual([isAllowed, resetMs[0] === waitMs], [false, true]);
     ok(waitMs > 0 && waitMs <= 31 * 86_400_000, `waits ${waitMs} ms since ${before}`);
   });
+}
+
+/** Allowed from that instant of the store's on, and the wait is until then: however long the calls take. */
+function isOnTime({ ok: isAllowed, at, waitMs }: StoreVerdict, from: number): void {
+  strictEqual(isAllowed, at >= from, `${from - at} ms before its time`);
+  if (!isAllowed) ok(Math.abs(at + waitMs - from) < 0.01, `waits ${waitMs} ms instead of ${from - at}`);
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WindowOracle } from '../../../test/limiter-oracle.js';
 import { seededRandom } from '../../kernel/index.js';
@@ -94,6 +95,31 @@ describe('SlidingLog', () => {
     log.refund(1, 200, 300);
     log.refund(1, 100, 300);
     expect(log.resetMs(300)).toBe(700);
+  });
+
+  it('counts each charge for a window and at most 1/64 longer, as a list does, however much is taken back', () => {
+    const pauseMs = fc.oneof(fc.constantFrom(0, 1, 15, 16, 40, 100, 500), fc.integer({ min: 0, max: 60 }));
+    const step = fc.record({ pauseMs, amount: fc.integer({ min: 0, max: 9 }), back: fc.option(fc.nat()) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200, size: 'max' }), (steps) => {
+        const log = new SlidingLog(1_000);
+        const oracle = new WindowOracle(1_000);
+        let now = 0;
+        for (const { pauseMs, amount, back } of steps) {
+          now += pauseMs;
+          log.charge(amount, now);
+          oracle.charge(amount, now);
+          const charge = oracle.charges[(back ?? 0) % oracle.charges.length];
+          if (back !== null && charge !== undefined) {
+            const half = Math.ceil(charge.amount / 2);
+            log.refund(half, charge.at, now);
+            charge.amount -= half;
+          }
+          expect(log.used(now)).toBeGreaterThanOrEqual(oracle.sum((at) => at + 1_000 > now));
+          expect(log.used(now)).toBeLessThanOrEqual(oracle.sum((at) => at + 1_000 * (1 + 1 / 64) > now));
+        }
+      }),
+    );
   });
 
   it('lets more than a reduced limit pass where nothing counts, and nothing under none', () => {

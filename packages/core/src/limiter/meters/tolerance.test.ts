@@ -26,5 +26,8 @@ describe('waitUntil', () => {
       { numRuns: 2_000 },
     );
     expect(waitUntil(5, 8)).toBe(0);
+    const [odd, half] = [2 ** 52 + 1, 0.5];
+    expect(half + (odd - half), 'the difference alone').toBe(odd - 1);
+    expect(half + waitUntil(odd, half)).toBeGreaterThanOrEqual(odd);
   });
 });

@@ -17,6 +17,8 @@ interface AccountSteps {
   since: { readonly at: number; readonly agoMs: number; readonly generation: string } | undefined;
 }
 
+type Part = 'limits' | 'isLost' | 'debt' | 'own' | 'lease' | 'penalise';
+
 /** In the place of a generation: of whichever. */
 const anyGeneration = ' '.repeat(8);
 
@@ -34,12 +36,14 @@ export class AccountCall {
   }
 
   take(shape: Shape, keys: readonly string[], request: StoreTake): Promise<StoreVerdict> {
-    const { amounts, limits, debt, own, since, penalise = false } = request;
+    const { amounts, debt, own, since, penalise } = request;
     const lease = shape.hasPlaces ? request.lease : undefined;
     const account = this.#account(shape, keys);
+    // Limiters of one name may disagree about their limits.
+    const limits = request.limits ?? (account.shape === shape ? undefined : shape.limits);
     if (since) account.since = { ...since, generation: own?.generation ?? anyGeneration };
     const write = (ask: Ask): void => {
-      begin(ask, [1, limits, debt, own, lease, penalise]);
+      begin(ask, 1, { limits, debt, own, lease, penalise });
       ask.numbers(amounts);
       if (limits) ask.numbers(limits);
       if (debt) ask.numbers(debt);
@@ -56,7 +60,7 @@ export class AccountCall {
     const { corrections, at, generation } = request;
     const leaseId = shape.hasPlaces ? request.leaseId : undefined;
     const write = (ask: Ask): void => {
-      begin(ask, [2, false, false, false, leaseId !== undefined, false]);
+      begin(ask, 2, { lease: leaseId !== undefined });
       ask.numbers(corrections);
       ask.number(at);
       ask.mark(generation);
@@ -68,7 +72,7 @@ export class AccountCall {
   /** @param isLost whether a place that is not there is taken again, whatever the limit */
   extend(shape: Shape, keys: readonly string[], leaseId: string, ttlMs: number, isLost = false): Promise<boolean> {
     const write = (ask: Ask): void => {
-      begin(ask, [3, isLost, false, false, true, false]);
+      begin(ask, 3, { isLost, lease: true });
       writeLease(ask, leaseId, ttlMs);
     };
     return this.#add(this.#account(shape, keys), write, (reply) => reply.flag());
@@ -139,9 +143,14 @@ export class AccountCall {
   }
 }
 
-/** What it is, from 1: take, settle, extend; then what comes with it. */
-function begin(ask: Ask, marks: readonly unknown[]): void {
-  for (const [index, mark] of marks.entries()) ask.byte(index === 0 ? Number(mark) : Boolean(mark));
+/** @param kind 1: take, 2: settle, 3: extend; and what comes with it */
+function begin(ask: Ask, kind: number, has: Partial<Record<Part, unknown>>): void {
+  ask.byte(kind);
+  ask.byte(Boolean(has.limits ?? has.isLost));
+  ask.byte(Boolean(has.debt));
+  ask.byte(Boolean(has.own));
+  ask.byte(Boolean(has.lease));
+  ask.byte(Boolean(has.penalise));
 }
 
 function writeLease(ask: Ask, id: string, ttlMs: number): void {

@@ -10,10 +10,10 @@ import { logs, meters, places } from './meter-lua.js';
  * how long ago, and is taken off, lest windows end early; not so what is less than a second. Where nothing else is new, the time is
  * kept when it is 100 ms further. Calendars follow the server's clock as it is.
  *
- * An account is one string. Its head, of a length that follows from its meters: 'WPL1', the generation (8 characters), the
- * offset, the time last seen, the length of the list of processes; then each meter. Its tail: the processes that have charged
- * what was lost (8 characters and a space each), then the older entries of each log. A key that holds something else counts as one
- * that holds nothing, and that is all zeros behind the generation.
+ * An account is one string. Its head, of a length that follows from its meters: 'WPL1', the generation (8 characters), until
+ * when the key is kept by the server's time, the offset, the time last seen; then each meter. Its tail, each part with its
+ * length before it: the processes that have charged what was lost (8 characters and a space each), the older entries of each log. A
+ * key that holds something else counts as one that holds nothing, and that is all zeros behind the generation.
  *
  * The log of a window is the sum of what counts, the newest entry (first charge, last charge, amount) and the older ones, the
  * oldest first, 16 bytes each (last charge, amount). What is allowed within a step of the newest entry reads and writes the head
@@ -23,7 +23,7 @@ import { logs, meters, places } from './meter-lua.js';
  */
 
 const begin = `
-local call, read, pack = redis.call, struct.unpack, struct.pack
+local call, read, pack, unpack, max, min = redis.call, struct.unpack, struct.pack, unpack, math.max, math.min
 local slack, grace, most_spare, jump, unseen, most_told, nobody = 1 + 1e-9, 1000, 60000, 1000, 100, 128, '        '
 local ask = ARGV[1]
 local process, candidate, calendars, position = read('<c8c8B', ask)
@@ -54,7 +54,7 @@ local function load()
   at = wall + offset
   local is_known = since > 0 and (known == generation or known == nobody)
   if is_known and at - since - ago > jump then at = since + ago end
-  at = math.max(at, seen)
+  at = max(at, seen)
   if at ~= wall + offset then offset, is_new = at - wall, true end
   if at - seen > unseen then is_new = true end
   for i = 1, #meters do
@@ -87,7 +87,7 @@ local function counts_for(m)
   if m.period then return m.used > 0 and m.till - wall or 0 end
   if m.places then return last_place - at end
   local counts = m.last + m.window - at
-  return m.burst and m.level > 0 and math.max(counts, drained(m, m.level, m.rate)) or counts
+  return m.burst and m.level > 0 and max(counts, drained(m, m.level, m.rate)) or counts
 end
 local function write_head()
   local parts = { pack('<c4c8ddd', 'WPL1', generation, kept_until, offset, at) }
@@ -105,9 +105,9 @@ local function write_head()
 end
 local function save()
   local counts = 0
-  for i = 1, #meters do counts = math.max(counts, counts_for(meters[i])) end
+  for i = 1, #meters do counts = max(counts, counts_for(meters[i])) end
   local is_kept = wall + counts + grace <= kept_until
-  local keep = counts + grace + math.min(counts / 4, most_spare)
+  local keep = counts + grace + min(counts / 4, most_spare)
   if not is_kept then kept_until = wall + keep end
   if is_tail_new then
     local parts = { write_head(), pack('<I2', #told), told }
@@ -115,7 +115,7 @@ local function save()
       local m = meters[i]
       if m.window then parts[#parts + 1] = pack('<I2', #m.older) .. m.older end
     end
-    call('SET', key, table.concat(parts), 'PX', string.format('%.0f', math.max(keep, kept_until - wall)))
+    call('SET', key, table.concat(parts), 'PX', string.format('%.0f', max(keep, kept_until - wall)))
   else
     call('SETRANGE', key, '0', write_head())
     if not is_kept then call('PEXPIRE', key, string.format('%.0f', keep)) end
@@ -170,8 +170,8 @@ local function take(has_limits, has_debt, has_own, has_lease, penalise)
   local values, least = {}, math.huge
   for i = 1, #meters do
     local left, share, reset = standing(meters[i], limits[i])
-    values[2 * i - 1], values[2 * i] = math.max(0, left), reset
-    share = math.max(0, share)
+    if left < 0 then left, share = 0, 0 end
+    values[2 * i - 1], values[2 * i] = left, reset
     if ok and share < least then least, binding = share, i end
   end
   local answer = pack(meters.answer, ok and 1 or 0, binding - 1, unpack(values))

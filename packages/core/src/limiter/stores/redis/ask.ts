@@ -17,10 +17,10 @@ export class Ask {
     for (const value of values) this.number(value);
   }
 
-  /** Of 8 characters, each a byte. */
+  /** 8 characters, each a byte. */
   mark(text: string): void {
     this.#grow(8);
-    this.#length += this.#bytes.write(text, this.#length, 8, 'latin1');
+    this.#length += this.#bytes.write(text.padEnd(8), this.#length, 8, 'latin1');
   }
 
   /** At most 64 KiB; with its length before it. */

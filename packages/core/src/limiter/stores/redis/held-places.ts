@@ -9,11 +9,16 @@ export interface HeldAccount {
 
 const fewest = 1_000;
 
-/** The places that this process holds, for a server that may have lost them. Of leases that nobody settles it keeps as many at most as are held. */
+/** The places that this process holds, for a server that may have lost them. Of leases that nobody settles few are kept. */
 export class HeldPlaces {
   readonly #accounts = new Map<string, HeldAccount>();
   #size = 0;
   #sweepAt = fewest;
+
+  /** How many are kept, those included that have expired unseen. */
+  get size(): number {
+    return this.#size;
+  }
 
   add(shape: Shape, keys: readonly string[], leaseId: string, expiresAt: number, now: number): void {
     const [name = ''] = keys;

@@ -90,17 +90,17 @@ local function log_refund(m, amount, charged)
     m.amount = after
   end
   add_up(m)
-  return math.min(before, amount)
+  return min(before, amount)
 end
 `;
 
 /** All rates, as `paced-window.ts` and `calendar-count.ts` have them. */
 export const meters: string = `
 local function level(m, rate)
-  return m.level > 0 and math.max(0, m.level - (at - m.level_at) * rate / m.unit) or 0
+  return m.level > 0 and max(0, m.level - (at - m.level_at) * rate / m.unit) or 0
 end
 local function drained(m, amount, rate)
-  return rate > 0 and math.max(0, m.level_at + amount * m.unit / rate - at) or math.huge
+  return rate > 0 and max(0, m.level_at + amount * m.unit / rate - at) or math.huge
 end
 local function wait_for(m, amount, limit)
   if m.period then return fits(amount, m.used, limit) and 0 or limit > 0 and m.till - wall or math.huge end
@@ -108,7 +108,7 @@ local function wait_for(m, amount, limit)
   if m.sum + amount > limit and not fits(amount, m.sum, limit) then wait = limit > 0 and log_wait(m, amount, limit) or math.huge end
   if m.burst and not fits(amount, level(m, limit / m.limit), m.burst) then
     local excess = amount > m.burst and m.level or m.level + amount - m.burst
-    wait = math.max(wait, drained(m, excess, limit / m.limit))
+    wait = max(wait, drained(m, excess, limit / m.limit))
   end
   return wait
 end
@@ -133,21 +133,21 @@ local function refund(m, amount, charged)
   is_new = true
   if m.window then
     local back = log_refund(m, amount, charged)
-    if m.burst then m.level = math.max(0, m.level - back) end
+    if m.burst then m.level = max(0, m.level - back) end
   elseif m.period and charged - offset >= m.from and charged - offset < m.till then
     m.used = less(m.used, amount)
   end
 end
 local function standing(m, limit)
-  if m.places then return limit - held, (limit - held) / limit, math.max(0, last_place - at) end
+  if m.places then return limit - held, (limit - held) / limit, max(0, last_place - at) end
   if m.period then return limit - m.used, (limit - m.used) / limit, m.used > 0 and m.till - wall or 0 end
   local left, reset = limit - m.sum, log_reset(m)
   local share = left / limit
   if m.burst then
     local rate = limit / m.limit
     local space = m.burst - level(m, rate)
-    left, share = math.min(left, space), math.min(share, space / m.burst)
-    if space < m.burst then reset = math.max(reset, drained(m, m.level, rate)) end
+    left, share = min(left, space), min(share, space / m.burst)
+    if space < m.burst then reset = max(reset, drained(m, m.level, rate)) end
   end
   return left, share, reset
 end
@@ -161,7 +161,7 @@ local function count_places()
 end
 local function wait_for_place(limit, id)
   if limit <= 0 then return math.huge end
-  local over = held + 1 - math.max(1, math.floor(limit))
+  local over = held + 1 - max(1, math.floor(limit))
   if over <= 0 or call('ZSCORE', places_key, id) then return 0 end
   return call('ZRANGE', places_key, over - 1, over - 1, 'WITHSCORES')[2] - at
 end
