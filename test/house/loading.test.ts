@@ -10,7 +10,13 @@ const packagesOf: Readonly<Record<string, readonly string[]>> = {
 
 /** A door of stores has no folder of its own behind it: it loads these, by the beginning of their names. */
 const storesOf: Readonly<Record<string, readonly string[]>> = {
-  redis: ['cache/stores/redis/', 'cache/envelope.js', 'cache/store-guard/unsettled.js', 'limiter/stores/redis/'],
+  redis: [
+    'cache/stores/redis/',
+    'cache/envelope.js',
+    'cache/store-guard/unsettled.js',
+    'limiter/stores/redis/',
+    'limiter/meters/',
+  ],
   sqlite: ['cache/stores/sqlite/', 'cache/envelope.js'],
 };
 

@@ -5,16 +5,17 @@ export class AccountVerdict implements Verdict {
   readonly ok: boolean;
   readonly binding: number;
   readonly waitMs: number;
-  readonly #left: number;
-  readonly #resetMs: number;
+  /** Of the dimension that binds, as `remaining` and `resetMs` have it. */
+  readonly left: number;
+  readonly leftResetMs: number;
   readonly #lists: AccountLists | undefined;
 
-  private constructor(binding: number, waitMs: number, left: number, resetMs: number, lists?: AccountLists) {
+  private constructor(binding: number, waitMs: number, left: number, leftResetMs: number, lists?: AccountLists) {
     this.ok = waitMs === 0;
     this.binding = binding;
     this.waitMs = waitMs;
-    this.#left = left;
-    this.#resetMs = resetMs;
+    this.left = left;
+    this.leftResetMs = leftResetMs;
     this.#lists = lists;
   }
 
@@ -24,15 +25,17 @@ export class AccountVerdict implements Verdict {
   }
 
   static ofAll(binding: number, lists: AccountLists): AccountVerdict {
-    return new AccountVerdict(binding, lists.waitsMs?.[binding] ?? 0, 0, 0, lists);
+    const { remaining, resetMs, waitsMs } = lists;
+    const waitMs = waitsMs === undefined ? 0 : (waitsMs[binding] as number);
+    return new AccountVerdict(binding, waitMs, remaining[binding] as number, resetMs[binding] as number, lists);
   }
 
   get remaining(): Amounts {
-    return this.#lists?.remaining ?? [this.#left];
+    return this.#lists?.remaining ?? [this.left];
   }
 
   get resetMs(): Amounts {
-    return this.#lists?.resetMs ?? [this.#resetMs];
+    return this.#lists?.resetMs ?? [this.leftResetMs];
   }
 
   get waitsMs(): Amounts {

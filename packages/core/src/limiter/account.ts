@@ -38,6 +38,11 @@ export class Account {
     this.#holds = this.#meters.includes(undefined) ? new Holds() : undefined;
   }
 
+  /** What fits of one window. @returns what is left then; -1 where it does not fit or there is more than one dimension */
+  takeOne(amount: number, limit: number, now: number): number {
+    return this.#only === undefined ? -1 : this.#only.take(amount, limit, now);
+  }
+
   take(amounts: Amounts, now: number, wall: number, options?: TakeOptions): AccountVerdict {
     const only = this.#only;
     if (only !== undefined && options === undefined) {

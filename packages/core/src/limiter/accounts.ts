@@ -41,13 +41,15 @@ export class Accounts {
 
   /** The account of a key, made when needed. To be asked for is to be used. @param now and `wall`: to know who is idle */
   of(key: string, now: number, wall: number): Account {
+    const { newest } = this.#free;
+    if (newest !== undefined && newest.key === key) return newest.account;
     let seat = this.#seats.get(key);
     if (seat === undefined) {
       if (this.#seats.size >= this.#maxKeys) this.#makeRoom(now, wall);
       seat = { key, account: new Account(this.#dimensions), list: this.#free, older: undefined, newer: undefined };
       this.#seats.set(key, seat);
       this.#free.add(seat);
-    } else if (seat !== this.#free.newest) {
+    } else {
       this.#leave(seat);
       this.#free.add(seat);
     }

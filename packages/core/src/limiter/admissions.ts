@@ -4,12 +4,14 @@ import { windowMsOf } from './decision.js';
 import type { Desk, DeskAnswer } from './desk.js';
 import { type Amounts, capacityOf, type Dimension, type Verdict } from './dimensions.js';
 import type { ProviderFeedback } from './provider-feedback.js';
-import { type Attempt, type Outcome, WaitingRoom, type Wish } from './waiting/waiting-room.js';
+import { type Attempt, WaitingRoom, type Wish } from './waiting/waiting-room.js';
 
 /** Somebody who wants to be let through. */
 export interface Request extends Wish {
   /** For a reservation. */
   readonly leaseTtlMs: number | undefined;
+  /** What it was told last. */
+  last?: DeskAnswer;
 }
 
 export interface Admission {
@@ -30,16 +32,11 @@ export interface AdmissionsOptions {
   readonly clock: Clock;
 }
 
-/** Kept for so many keys that somebody waits for; of others a prediction knows what is queued and no more. */
-const mostRefusals = 10_000;
-
 /** Who is let through, and in which order: what the desk says, once it is somebody's turn and its provider has nothing against it. */
 export class Admissions {
   readonly #options: AdmissionsOptions;
   readonly #capacities: Amounts;
   readonly #room: WaitingRoom<DeskAnswer, Request>;
-  /** The last one of each key that somebody waits for. */
-  readonly #refusals = new Map<string, { readonly answer: DeskAnswer; readonly at: number }>();
   /** How long reservations are kept, smoothed; 0 as long as nobody knows. */
   #heldMs = 0;
 
@@ -110,28 +107,18 @@ export class Admissions {
   }
 
   #tried(request: Request, attempt: Attempt<DeskAnswer>, isPatient: boolean): Admission | undefined {
-    const { ok, waitMs, verdict: answer } = attempt;
-    if (ok) return this.#over(request, { answer });
+    const { ok, verdict: answer } = attempt;
+    if (ok) return { answer };
+    const waitMs = this.#expectedMs(attempt.waitMs, answer.verdict.binding);
     this.#options.feedback.onHeldBack(request.key);
-    if (answer.isUnavailable) return this.#over(request, { answer, refused: { reason: 'store-unavailable', waitMs } });
-    return isPatient ? undefined : this.#over(request, { answer, refused: { reason: 'quota', waitMs } });
+    if (answer.isUnavailable) return { answer, refused: { reason: 'store-unavailable', waitMs } };
+    return isPatient ? undefined : { answer, refused: { reason: 'quota', waitMs } };
   }
 
   async #inQueue(request: Request): Promise<Admission> {
-    try {
-      return this.#outcome(request, await this.#room.enter(request));
-    } finally {
-      this.#forgetRefusal(request.key);
-    }
-  }
-
-  #over({ key }: Request, admission: Admission): Admission {
-    this.#forgetRefusal(key);
-    return admission;
-  }
-
-  #forgetRefusal(key: string): void {
-    if (this.#room.sizeOf(key) === 0) this.#refusals.delete(key);
+    const outcome = await this.#room.enter(request);
+    if (outcome.refused === undefined) return { answer: outcome.verdict };
+    return this.#refusal(request, outcome.refused, outcome.predictedWaitMs);
   }
 
   /** More is to be had for this key than a moment ago. */
@@ -171,19 +158,19 @@ export class Admissions {
     return this.#predictMs(request, this.#room.queuedAmounts(request));
   }
 
-  #outcome(request: Request, outcome: Outcome<DeskAnswer>): Admission {
-    if (outcome.refused === undefined) return { answer: outcome.verdict };
-    return this.#refusal(request, outcome.refused, outcome.predictedWaitMs);
+  /** A place is free when its lease expires, at the latest; sooner, if calls go on taking as long as they have. */
+  #expectedMs(waitMs: number, binding: number): number {
+    const isPlace = this.#options.dimensions[binding]?.kind === 'concurrency';
+    return isPlace && this.#heldMs > 0 ? Math.min(waitMs, this.#heldMs) : waitMs;
   }
 
-  #refusal({ key, amounts }: Request, reason: RefusalReason, waitMs: number): Admission {
-    const answer = this.#refusals.get(key)?.answer ?? {
-      verdict: this.#options.desk.look(key, amounts),
-      decidedBy: this.#options.desk.decidesAs,
-      charge: undefined,
-    };
+  #refusal(request: Request, reason: RefusalReason, waitMs: number): Admission {
+    const { desk } = this.#options;
+    const { key, amounts, last } = request;
+    const answer = last ?? { verdict: desk.look(key, amounts), decidedBy: desk.decidesAs, charge: undefined };
     const isAway = answer.isUnavailable === true && reason === 'deadline';
-    return { answer, refused: { reason: isAway ? 'store-unavailable' : reason, waitMs } };
+    // Others are before it, so there is some wait, however little is predicted.
+    return { answer, refused: { reason: isAway ? 'store-unavailable' : reason, waitMs: Math.max(1, waitMs) } };
   }
 
   #attempt(request: Request): Attempt<DeskAnswer> | Promise<Attempt<DeskAnswer>> {
@@ -197,18 +184,16 @@ export class Admissions {
     return answer instanceof Promise ? answer.then((told) => this.#heard(request, told)) : this.#heard(request, answer);
   }
 
-  #heard({ key, amounts }: Request, answer: DeskAnswer): Attempt<DeskAnswer> {
-    const { feedback, desk, dimensions, clock } = this.#options;
+  #heard(request: Request, answer: DeskAnswer): Attempt<DeskAnswer> {
+    const { feedback, desk, dimensions } = this.#options;
     const { ok, waitMs, binding } = answer.verdict;
     if (ok) {
-      if (!feedback.isSilent) feedback.onTaken(key, amounts);
+      if (!feedback.isSilent) feedback.onTaken(request.key, request.amounts);
       return { ok, waitMs: 0, verdict: answer };
     }
-    if (this.#refusals.size < mostRefusals || this.#refusals.has(key)) {
-      this.#refusals.set(key, { answer, at: clock.now() });
-    }
-    const isUpperBound = desk.isShared && dimensions[binding]?.kind === 'concurrency';
-    return { ok, waitMs, verdict: answer, isUpperBound };
+    request.last = answer;
+    const isPlace = dimensions[binding]?.kind === 'concurrency';
+    return { ok, waitMs, verdict: answer, isUpperBound: desk.isShared && isPlace };
   }
 
   #giveBack({ key, amounts }: Request, { charge }: DeskAnswer): void {
@@ -220,18 +205,23 @@ export class Admissions {
     this.#room.wake(key);
   }
 
-  /** As long as the last refusal said, and as long as it takes until what is queued before it has come back. */
+  /**
+   * When all that is queued before it and it itself will have come back, as far as that is known: what fits into the limits at
+   * once exactly, the rest at the pace of the limits. Places come back when calls end, which is as long as calls took so far.
+   */
   #predictMs({ key, amounts }: Request, queued: Amounts): number {
-    const { dimensions, desk, clock } = this.#options;
-    const last = this.#refusals.get(key);
-    const verdict: Verdict = last?.answer.verdict ?? desk.look(key, amounts);
-    const goneMs = last ? clock.now() - last.at : 0;
+    const { dimensions, desk, feedback } = this.#options;
+    const wanted = amounts.map((amount, index) => amount + (queued[index] ?? 0));
+    const atOnce = wanted.map((amount, index) => Math.min(amount, this.#capacities[index] ?? 0));
+    const { waitsMs, remaining } = desk.look(key, atOnce);
+    const refusedMs = feedback.isSilent ? 0 : (feedback.refusal(key, amounts)?.waitMs ?? 0);
     return dimensions.reduce((longest, dimension, index) => {
-      const waitMs = (verdict.waitsMs[index] ?? 0) - goneMs;
-      const backlog = (queued[index] ?? 0) + (amounts[index] ?? 0) - (verdict.remaining[index] ?? 0);
-      const unitMs = (dimension.kind === 'concurrency' ? this.#heldMs : windowMsOf(dimension)) / dimension.limit;
-      return Math.max(longest, waitMs, backlog * unitMs - goneMs);
-    }, 0);
+      const [all, fits] = [wanted[index] ?? 0, atOnce[index] ?? 0];
+      if (dimension.kind === 'concurrency') {
+        return Math.max(longest, (Math.max(0, all - (remaining[index] ?? 0)) * this.#heldMs) / dimension.limit);
+      }
+      return Math.max(longest, (waitsMs[index] ?? 0) + ((all - fits) * windowMsOf(dimension)) / dimension.limit);
+    }, refusedMs);
   }
 }
 

@@ -102,7 +102,8 @@ export interface Refused extends Standing {
   readonly reason: RefusalReason;
   /**
    * Milliseconds until the same request would pass if nobody else asked; behind others in a queue, as predicted. Exact for
-   * windows and calendars, an upper bound for concurrency; Infinity when impossible.
+   * windows and calendars; for concurrency as long as reservations are kept on average, and at most until one expires; Infinity
+   * when impossible.
    */
   readonly waitMs: number;
 }

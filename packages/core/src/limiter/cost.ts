@@ -32,7 +32,7 @@ export class CostPlan {
       return this.#amounts({ requests: 1, [this.#plainUnit]: cost });
     }
     this.#check(cost);
-    return this.#amounts({ requests: 1, ...cost });
+    return this.#amounts(cost);
   }
 
   /** A cost by its units, however it is written. @throws WarmpathError `WP_BAD_OPTION` */
@@ -79,7 +79,8 @@ export class CostPlan {
     if (typeof cost !== 'object' || cost === null || Array.isArray(cost)) {
       throw badOption(this.#where, 'cost', 'a number from 0 up, or numbers by unit', cost);
     }
-    for (const [unit, amount] of Object.entries(cost)) {
+    for (const unit in cost) {
+      const amount = cost[unit];
       if (!this.#units.has(unit)) {
         const names = Array.from(this.#units, (name) => `'${name}'`).join(', ');
         throw badOption(this.#where, `cost.${unit}`, `left out, since the units of this limiter are ${names}`, amount);
@@ -90,12 +91,17 @@ export class CostPlan {
     }
   }
 
+  /** A cost that does not say so is of one request. */
   #amounts(cost: CostByUnit): number[] {
-    const tokens = tokensOf(cost) ?? 0;
-    return this.#dimensions.map(({ kind, unit }) => {
-      if (kind === 'concurrency') return 1;
-      return unit === 'tokens' ? tokens : (cost[unit] ?? 0);
-    });
+    const dimensions = this.#dimensions;
+    const amounts = new Array<number>(dimensions.length);
+    for (let index = 0; index < amounts.length; index++) {
+      const { kind, unit } = dimensions[index] as Dimension;
+      if (kind === 'concurrency') amounts[index] = 1;
+      else if (unit === 'tokens') amounts[index] = tokensOf(cost) ?? 0;
+      else amounts[index] = unit === 'requests' ? (cost.requests ?? 1) : (cost[unit] ?? 0);
+    }
+    return amounts;
   }
 }
 

@@ -14,8 +14,11 @@ export function rateLimitHeaders(limiter: { readonly name: string }, decision: D
   }));
   const headers: Record<string, string> = {
     'RateLimit-Policy': named.map(({ name, standing }) => name + policyOf(standing)).join(', '),
-    RateLimit: named.map(({ name, standing }) => name + stateOf(standing)).join(', '),
   };
+  // Where nobody has counted, nobody knows what is left.
+  if (decision.decidedBy !== 'none') {
+    headers.RateLimit = named.map(({ name, standing }) => name + stateOf(standing)).join(', ');
+  }
   if (decision.ok || !Number.isFinite(decision.waitMs)) return headers;
   return { ...headers, 'Retry-After': String(Math.max(1, seconds(decision.waitMs))) };
 }
@@ -31,8 +34,9 @@ function quotaUnit(unit: string): string {
   return `;qu=${quoted(unit === 'concurrency' ? 'concurrent-requests' : `warmpath-${unit}`)}`;
 }
 
-function stateOf({ remaining, resetMs, waitMs }: DimensionStanding): string {
-  const againMs = waitMs > 0 ? waitMs : resetMs;
+/** Places come back when calls end, and nobody knows when. */
+function stateOf({ remaining, resetMs, waitMs, windowMs }: DimensionStanding): string {
+  const againMs = windowMs === 0 ? 0 : waitMs > 0 ? waitMs : resetMs;
   const again = againMs > 0 && Number.isFinite(againMs) ? `;t=${Math.max(1, seconds(againMs))}` : '';
   return `;r=${Math.min(remaining, largest)}${again}`;
 }

@@ -1,10 +1,11 @@
 import { badOption, type Clock, currentContext, durationMs, joinSignals, remainingMs } from '../kernel/index.js';
+import type { AccountVerdict } from './account-verdict.js';
 import { type Admission, Admissions, type Request } from './admissions.js';
 import type { Cost, CostByUnit, DecidedBy, Decision, LeaseEnd, Reservation } from './contract.js';
 import { CostPlan } from './cost.js';
 import { AllowedDecision, RefusedDecision } from './decision.js';
 import type { Desk, DeskAnswer } from './desk.js';
-import type { Amounts, Dimension, Verdict } from './dimensions.js';
+import type { Amounts, Dimension, Verdict, WindowDimension } from './dimensions.js';
 import type { LimiterEvent } from './events.js';
 import { OpenLease } from './lease.js';
 import { checkKey, checkReserveCall, checkTakeCall } from './limiter-call.js';
@@ -52,6 +53,8 @@ export class KeyedLimiter implements Limiter {
   readonly #feedback: ProviderFeedback;
   readonly #admissions: Admissions;
   readonly #hasPlaces: boolean;
+  readonly #window: WindowDimension | undefined;
+  readonly #dimensions: readonly Dimension[];
   /** Reservations that have not been settled. */
   #open = 0;
 
@@ -60,6 +63,12 @@ export class KeyedLimiter implements Limiter {
     this.name = name;
     this.isShared = desk.isShared;
     this.#options = options;
+    this.#dimensions = dimensions;
+    const [first] = dimensions;
+    this.#window =
+      dimensions.length === 1 && first?.kind === 'window' && first.burst === undefined && !report && first.limit >= 1
+        ? first
+        : undefined;
     this.#memory = desk instanceof MemoryDesk ? desk : undefined;
     this.#where = `limiter '${name}'`;
     this.#costs = new CostPlan(this.#where, dimensions);
@@ -76,9 +85,22 @@ export class KeyedLimiter implements Limiter {
   }
 
   tryTake(key = '', cost?: Cost): Decision {
-    const memory = this.#ownMemory('tryTake()');
+    const memory = this.#memory ?? this.#ownMemory('tryTake()');
+    return (cost === undefined ? this.#takeOne(memory, key) : undefined) ?? this.#tryTake(memory, key, cost);
+  }
+
+  /** The way of nearly every request: one of a single window, while nobody waits. Undefined: to be seen to with all care. */
+  #takeOne(memory: MemoryDesk, key: string): AllowedDecision | undefined {
+    const window = this.#window;
+    if (window === undefined || !this.#isQuiet) return undefined;
+    const left = memory.takeOne(key, window.limit);
+    return left >= 0 ? new AllowedDecision(this.#dimensions, undefined, 'memory', left, window.windowMs) : undefined;
+  }
+
+  #tryTake(memory: MemoryDesk, key: string, cost?: Cost): Decision {
     const amounts = this.#price(key, cost);
-    if (this.#isQuiet && this.#admissions.impossible(amounts) < 0) return this.#decided(memory.decide(key, amounts), 0);
+    if (this.#isQuiet && this.#admissions.impossible(amounts) < 0)
+      return this.#decidedHere(memory.decide(key, amounts));
     return this.#decide(this.#admissions.now(this.#request(key, amounts, noCall)), 0);
   }
 
@@ -89,6 +111,10 @@ export class KeyedLimiter implements Limiter {
   }
 
   take(key = '', cost?: Cost, call?: TakeCall): Promise<Decision> {
+    if (cost === undefined && call === undefined && this.#memory !== undefined && !currentContext()?.signal?.aborted) {
+      const decision = this.#takeOne(this.#memory, key);
+      if (decision !== undefined) return Promise.resolve(decision);
+    }
     if (call === undefined && this.#isQuiet) {
       try {
         const decision = this.#atOnce(key, this.#price(key, cost));
@@ -149,14 +175,14 @@ export class KeyedLimiter implements Limiter {
     const { desk } = this.#options;
     if (this.#memory) {
       const verdict = this.#memory.penalises ? undefined : this.#memory.decide(key, amounts);
-      return verdict?.ok ? this.#decided(verdict, 0, desk.decidesAs) : undefined;
+      return verdict?.ok ? this.#decidedHere(verdict) : undefined;
     }
     const answer = desk.takeNow?.(key, amounts);
     return answer?.verdict.ok ? this.#decided(answer.verdict, 0, answer.decidedBy) : undefined;
   }
 
   async #take(key: string, cost: Cost | undefined, call: TakeCall): Promise<Decision> {
-    checkTakeCall(`${this.#where}.take()`, call);
+    if (call !== noCall) checkTakeCall(`${this.#where}.take()`, call);
     const amounts = this.#price(key, cost);
     const began = this.#options.clock.now();
     const admission = await this.#admissions.inTurn(this.#request(key, amounts, call));
@@ -209,10 +235,23 @@ export class KeyedLimiter implements Limiter {
     return this.#refused(verdict, refused, decidedBy);
   }
 
+  /** As `#decided`, for what an account in this process has said just now. */
+  #decidedHere(verdict: AccountVerdict): Decision {
+    const { dimensions, report } = this.#options;
+    if (!verdict.ok || report) return this.#decided(verdict, 0);
+    return new AllowedDecision(dimensions, verdict, 'memory', verdict.left, verdict.leftResetMs);
+  }
+
   #decided(verdict: Verdict, waitedMs: number, decidedBy: DecidedBy = 'memory'): Decision {
     const { dimensions, report } = this.#options;
     if (!verdict.ok) return this.#refused(verdict, { reason: 'quota', waitMs: verdict.waitMs }, decidedBy);
-    const decision = new AllowedDecision(dimensions, verdict, decidedBy);
+    const decision = new AllowedDecision(
+      dimensions,
+      verdict,
+      decidedBy,
+      Math.max(0, verdict.remaining[verdict.binding] ?? 0),
+      verdict.resetMs[verdict.binding] ?? 0,
+    );
     if (report) {
       const { dimension, remaining } = decision;
       report({ type: 'limiter.allowed', limiter: this.name, dimension, remaining, waitedMs, decidedBy });

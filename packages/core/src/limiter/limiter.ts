@@ -2,7 +2,7 @@ import { durationMs, safeListener, systemClock, systemRandom } from '../kernel/i
 import { KeyedLimiter } from './keyed-limiter.js';
 import type { Limiter } from './limiter-types.js';
 import { MemoryDesk } from './memory-desk.js';
-import { checkLimiter, dimensionsOf, type LimiterOptions } from './options.js';
+import { checkLimiter, type LimiterOptions } from './options.js';
 import { StoreDesk } from './shared/store-desk.js';
 
 /**
@@ -12,13 +12,12 @@ import { StoreDesk } from './shared/store-desk.js';
  * @throws WarmpathError `WP_BAD_OPTION`
  */
 export function createLimiter(options: LimiterOptions): Limiter {
-  checkLimiter(options);
+  const dimensions = checkLimiter(options);
   const { name, maxKeys = 100_000, penalise = false, adaptive = {}, store } = options;
   const { timeout = '1m', maxWaiting = 10_000, aging = '10s', leaseTtl = '5m', shareOf = () => 1 } = options;
   const { storeTimeout = '50ms', onStoreError = 'local', prefetch = 0 } = options;
   const { clock = systemClock, random = systemRandom } = options;
   const report = safeListener(options.onEvent);
-  const dimensions = dimensionsOf(options);
   const accounts = { name, dimensions, maxKeys, penalise, clock };
   const shared = store && {
     ...accounts,

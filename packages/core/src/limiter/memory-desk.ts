@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/index.js';
 import { Account } from './account.js';
+import type { AccountVerdict } from './account-verdict.js';
 import { Accounts } from './accounts.js';
 import type { Charge, Desk, DeskAnswer, DeskStanding, DeskTake } from './desk.js';
 import type { Amounts, Dimension, Verdict } from './dimensions.js';
@@ -46,12 +47,18 @@ export class MemoryDesk implements Desk<DeskAnswer> {
   }
 
   /** As `take`, for whoever has nothing to settle. */
-  decide(key: string, amounts: Amounts): Verdict {
+  decide(key: string, amounts: Amounts): AccountVerdict {
     const { clock, penalise } = this.#options;
     const now = clock.now();
     const wall = this.#wall();
     const account = this.#accounts.of(key, now, wall);
     return penalise ? account.take(amounts, now, wall, { penalise }) : account.take(amounts, now, wall);
+  }
+
+  takeOne(key: string, limit: number): number {
+    if (typeof key !== 'string') return -1;
+    const now = this.#options.clock.now();
+    return this.#accounts.of(key, now, 0).takeOne(1, limit, now);
   }
 
   /** What it would be told, without taking anything. */

@@ -107,33 +107,33 @@ const adaptiveRules: Rules<AdaptiveRateOptions> = {
   recover: rule.positiveDuration,
 };
 
-const where = 'createLimiter()';
-
-/** @throws WarmpathError `WP_BAD_OPTION` */
-export function checkLimiter(options: LimiterOptions): void {
+/**
+ * All that is wrong with options shows here: `createLimiter()` begins with it.
+ * @param where as its caller writes it
+ * @returns the limits, resolved, in the order in which they were given
+ * @throws WarmpathError `WP_BAD_OPTION`
+ */
+export function checkLimiter(options: LimiterOptions, where: string = 'createLimiter()'): readonly Dimension[] {
   checkOptions(where, options, limiterRules);
   if (options.adaptive) checkOptions(`${where} adaptive`, options.adaptive, adaptiveRules);
-  if (options.limits !== undefined) {
-    const both = (['limit', 'window', 'burst'] as const).find((name) => options[name] !== undefined);
-    if (both) throw badOption(where, both, "left out beside 'limits', where each limit has its own", options[both]);
-    return;
-  }
-  for (const name of ['limit', 'window'] as const) {
-    if (options[name] === undefined) throw badOption(where, name, `given, or 'limits' instead`, undefined);
-  }
-}
-
-/** The limits in the order in which they were given. @throws WarmpathError `WP_BAD_OPTION` */
-export function dimensionsOf({ limit, window, burst, limits }: LimiterOptions): readonly Dimension[] {
-  const dimensions = (limits ?? [{ limit, window, ...(burst === undefined ? {} : { burst }) } as WindowLimit]).map(
-    toDimension,
-  );
+  const dimensions = limitsOf(options, where).map((limit) => toDimension(limit, where));
   const twice = dimensions.find(({ name }, index) => dimensions.findIndex((other) => other.name === name) !== index);
   if (twice) throw badOption(where, 'limits', 'limits with different names; give these a name each', twice.name);
   return dimensions;
 }
 
-function toDimension(limit: Limit): Dimension {
+function limitsOf({ limits, limit, window, burst }: LimiterOptions, where: string): readonly Limit[] {
+  if (limits !== undefined) {
+    const single = Object.entries({ limit, window, burst }).find(([, value]) => value !== undefined);
+    if (single) throw badOption(where, single[0], "left out beside 'limits', where each limit has its own", single[1]);
+    return limits;
+  }
+  if (limit === undefined) throw badOption(where, 'limit', "given, or 'limits' instead", limit);
+  if (window === undefined) throw badOption(where, 'window', "given, or 'limits' instead", window);
+  return [{ limit, window, ...(burst !== undefined && { burst }) }];
+}
+
+function toDimension(limit: Limit, where: string): Dimension {
   if ('concurrent' in limit) {
     checkOptions(`${where} limits`, limit, concurrencyRules);
     const { name = 'concurrency', concurrent } = limit;
@@ -146,20 +146,21 @@ function toDimension(limit: Limit): Dimension {
   }
   checkOptions(`${where} limits`, limit, windowRules);
   const { unit = 'requests', burst } = limit;
-  if (burst !== undefined && (burst > limit.limit || (unit === 'requests' && burst < Math.min(1, limit.limit)))) {
-    const rule = `a number from ${unit === 'requests' ? 1 : 'above 0'} to the limit (${limit.limit})`;
-    throw badOption(where, 'burst', rule, burst);
-  }
   // Less than one request in a window is one in a window that is longer.
   const stretch = unit === 'requests' && limit.limit < 1 ? 1 / limit.limit : 1;
+  const most = limit.limit * stretch;
+  const least = unit === 'requests' ? 1 : 0;
+  if (burst !== undefined && !(burst >= least && burst <= most)) {
+    throw badOption(where, 'burst', `a number from ${least} to the limit, ${most}`, burst);
+  }
   return {
     kind: 'window',
     name: limit.name ?? `${unit}/${textOf(limit.window)}`,
     unit,
-    limit: limit.limit * stretch,
+    limit: most,
     windowMs: durationMs(limit.window) * stretch,
     // As much as the limit at once is no pace at all.
-    burst: burst === undefined || burst >= limit.limit ? undefined : burst,
+    burst: burst === undefined || burst >= most ? undefined : burst,
   };
 }
 

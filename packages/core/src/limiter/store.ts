@@ -7,6 +7,8 @@ import type { Amounts, Dimension, Verdict } from './dimensions.js';
 export interface LimiterStore {
   /** What events call it. */
   readonly name: string;
+  /** Whether `take` knows `more`. Default false: each is asked for alone. */
+  readonly takesMore?: boolean;
   /** Takes all or nothing. */
   take(request: StoreTake): Promise<StoreVerdict>;
   /** Corrects what was charged, and gives back the place of a lease. At most once for each lease: it is not repeated. */
@@ -43,9 +45,13 @@ export interface StoreTake extends StoreAccount {
   readonly lease?: { readonly id: string; readonly ttlMs: number };
   /** Charges a refusal as well. */
   readonly penalise?: boolean;
+  /** Further ones, each decided by itself, in this order, after `amounts`. Not with `lease`. */
+  readonly more?: readonly Amounts[];
 }
 
 export interface StoreVerdict extends Verdict {
+  /** Those of the further ones. */
+  readonly more?: readonly StoreVerdict[];
   /** Changes when the store has lost the account and begun a new one. */
   readonly generation: string;
   /** The account's time, in milliseconds: of use for `since` and for settling. */

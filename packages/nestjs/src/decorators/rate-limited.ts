@@ -10,7 +10,7 @@ import {
 } from '@warmpath/core/kernel';
 import {
   type Cost,
-  createLimiter,
+  checkLimiter,
   type Limit,
   type Limiter,
   type LimiterOptions,
@@ -142,7 +142,6 @@ function variantsOf(own: Limits, plans: RateLimitedOptions['plans'], plan: unkno
   if (plans && !plan) throw badOption(where, 'plan', "given beside 'plans': which of them is that of a call", plan);
   const ofPlans = Object.entries(plans ?? {}).map(([its, limits]) => [`.${its}`, { ...own, limits }] as const);
   const variants = new Map<string, Limits>(plans ? ofPlans : [['', own]]);
-  // Made to be checked while the class is read; it does nothing by itself.
-  for (const limits of variants.values()) createLimiter({ ...limits, name: where });
+  for (const limits of variants.values()) checkLimiter({ ...limits, name: where }, where);
   return variants;
 }

@@ -91,7 +91,7 @@ describe('RateLimit and RateLimit-Policy', () => {
     expect(read({ ...three, 'RateLimit-Limit': '100, 10;w=1, 100;w=60' }).dimensions).toEqual(withWindow);
   });
 
-  it.each([
+  it.each<Record<string, string>>([
     { RateLimit: '"burst";r=50;t=30,' },
     { RateLimit: '"burst";r=-1;t=30' },
     { RateLimit: '"burst";t=30' },

@@ -34,6 +34,25 @@ export class SlidingLog implements Meter {
     return fits(amount, this.#sum, limit) ? 0 : this.#waitMs(amount, limit, now);
   }
 
+  /** Charges what fits at once. @returns what is left then; -1 where it does not fit, and nothing was charged */
+  take(amount: number, limit: number, now: number): number {
+    if (now >= this.#leavesAt) this.#expire(now);
+    const sum = this.#sum + amount;
+    if (sum > limit || amount <= 0) return -1;
+    if (now - this.#firstAt < this.#windowMs * resolution) this.#amount += amount;
+    else this.#begin(amount, now);
+    this.#lastAt = now;
+    this.#sum = sum;
+    if (this.#older === undefined || this.#head === this.#older.length) this.#leavesAt = now + this.#windowMs;
+    return limit - sum;
+  }
+
+  #begin(amount: number, now: number): void {
+    if (this.#amount > 0) this.#keepNewest();
+    this.#firstAt = now;
+    this.#amount = amount;
+  }
+
   charge(amount: number, now: number): void {
     if (!(amount > 0)) return;
     if (now >= this.#leavesAt) this.#expire(now);

@@ -24,6 +24,7 @@ export interface Ask {
   readonly penalise?: boolean;
   readonly timeoutMs?: number;
   readonly background?: boolean;
+  readonly more?: readonly Amounts[];
 }
 
 export interface StoreAnswer {
@@ -54,38 +55,52 @@ export class AccountCalls {
   /** @returns what the store has said in time; undefined when it could not be asked */
   async take(key: SharedKey, amounts: Amounts, ask: Ask = {}): Promise<StoreAnswer | undefined> {
     const { limiter, dimensions, call } = this.#options;
-    const { limits, lease, penalise = false, timeoutMs, background } = ask;
+    const { limits, lease, penalise = false, timeoutMs, background, more } = ask;
     const sent = ask.sent ?? this.moment();
     const debt = key.debt.send(sent);
-    const request = {
-      ...{ limiter, key: key.key, dimensions, amounts },
-      ...key.own.evidence(sent),
-      ...(limits && { limits }),
-      ...(debt && { debt: debt.amounts }),
-      ...(lease && { lease }),
-      ...(penalise && { penalise }),
-    };
+    const { own, since } = key.own.evidence(sent);
+    const owed = debt?.amounts;
     let isRestored = false;
-    const outcome = await call.attempt('take', (store, signal) => store.take({ ...request, signal }), {
-      ...(timeoutMs !== undefined && { timeoutMs }),
-      ...(background !== undefined && { background }),
-      late: (verdict) => {
-        if (debt && !isRestored) this.#told(key, debt, verdict);
-        if (verdict.ok) this.#giveBack(key, amounts, verdict, lease?.id);
+    const outcome = await call.attempt(
+      'take',
+      (store, signal) =>
+        store.take({
+          limiter,
+          key: key.key,
+          dimensions,
+          amounts,
+          limits,
+          debt: owed,
+          own,
+          since,
+          lease,
+          penalise,
+          more,
+          signal,
+        } as StoreTake),
+      {
+        ...(timeoutMs !== undefined && { timeoutMs }),
+        ...(background !== undefined && { background }),
+        late: (verdict) => {
+          if (debt && !isRestored) this.#told(key, debt, verdict);
+          const late = charged(verdict, amounts, more, penalise);
+          if (late && verdict.ok) this.#giveBack(key, late, verdict, lease?.id);
+        },
+        lost: () => {
+          if (!debt) return;
+          isRestored = true;
+          key.debt.restore(debt.batch, this.moment());
+          this.#options.onOwing(key);
+        },
       },
-      lost: () => {
-        if (!debt) return;
-        isRestored = true;
-        key.debt.restore(debt.batch, this.moment());
-        this.#options.onOwing(key);
-      },
-    });
+    );
     if (!outcome) return undefined;
     const verdict = outcome.value;
     const moment = this.moment();
-    key.own.hear(verdict, limits, moment);
+    key.own.hear(verdict.more?.at(-1) ?? verdict, limits, moment);
     if (debt) this.#told(key, debt, verdict);
-    if (verdict.ok || penalise) key.own.charge(amounts, moment);
+    const had = charged(verdict, amounts, more, penalise);
+    if (had) key.own.charge(had, moment);
     return { verdict, moment };
   }
 
@@ -146,4 +161,20 @@ export class AccountCalls {
       { background: true, despitePause: true },
     );
   }
+}
+
+/** What the store has charged in all. */
+function charged(
+  verdict: StoreVerdict,
+  amounts: Amounts,
+  more: readonly Amounts[] | undefined,
+  penalise: boolean,
+): Amounts | undefined {
+  if (more === undefined || more.length === 0) return verdict.ok || penalise ? amounts : undefined;
+  const sum = amounts.map((amount) => (verdict.ok || penalise ? amount : 0));
+  for (const [turn, each] of more.entries()) {
+    if (!verdict.more?.[turn]?.ok && !penalise) continue;
+    for (let index = 0; index < sum.length; index++) sum[index] = (sum[index] as number) + (each[index] as number);
+  }
+  return sum.some((amount) => amount > 0) ? sum : undefined;
 }

@@ -3,6 +3,7 @@ import { Debt } from './debt.js';
 import { OutageShare } from './outage-share.js';
 import { OwnRecord } from './own-record.js';
 import type { Prefetched } from './prefetched.js';
+import type { TakeGroup } from './take-group.js';
 
 /** What this process knows of one account that others share. */
 export class SharedKey {
@@ -11,6 +12,8 @@ export class SharedKey {
   readonly debt: Debt;
   /** What was taken in advance; undefined where nothing was. */
   prefetched: Prefetched | undefined;
+  /** Those who ask in this turn of the event loop. */
+  group: TakeGroup | undefined;
   readonly #dimensions: readonly Dimension[];
   #share: OutageShare | undefined;
 

@@ -12,6 +12,7 @@ import { PeerCount } from './peer-count.js';
 import { Prefetching } from './prefetching.js';
 import { type SharedKey, SharedKeys } from './shared-keys.js';
 import { StoreCall } from './store-call.js';
+import { TakeGroup } from './take-group.js';
 
 export interface StoreDeskOptions {
   /** Of the limiter. */
@@ -117,16 +118,33 @@ export class StoreDesk implements Desk<Promise<DeskAnswer>> {
     const sent = this.#calls.moment();
     const expiresAt = leaseTtlMs === undefined ? Number.POSITIVE_INFINITY : sent.now + leaseTtlMs;
     const id = this.#hasPlaces && leaseTtlMs !== undefined ? `${this.#idPrefix}-${++this.#leases}` : undefined;
-    const answer = await this.#calls.take(shared, amounts, {
-      sent,
-      limits,
-      penalise,
-      timeoutMs: begunAt + storeTimeoutMs - sent.now,
-      ...(id !== undefined && leaseTtlMs !== undefined && { lease: { id, ttlMs: leaseTtlMs } }),
-    });
+    const isAlone = id !== undefined || limits !== undefined || !this.#options.store.takesMore;
+    const answer = await (isAlone
+      ? this.#calls.take(shared, amounts, {
+          sent,
+          limits,
+          penalise,
+          timeoutMs: begunAt + storeTimeoutMs - sent.now,
+          ...(id !== undefined && leaseTtlMs !== undefined && { lease: { id, ttlMs: leaseTtlMs } }),
+        })
+      : this.#together(shared, amounts, begunAt + storeTimeoutMs - sent.now));
     if (answer) return this.#stored(shared, answer, id, expiresAt);
     const lease = id === undefined ? undefined : { id, expiresAt };
     return this.#locally?.take(shared, amounts, { limits, lease, expiresAt }) ?? this.#unavailable();
+  }
+
+  #together(shared: SharedKey, amounts: Amounts, timeoutMs: number): Promise<StoreAnswer | undefined> {
+    let group = shared.group;
+    if (group === undefined || group.isFull) {
+      const begun = new TakeGroup();
+      group = begun;
+      shared.group = begun;
+      queueMicrotask(() => {
+        if (shared.group === begun) shared.group = undefined;
+        void begun.ask(this.#calls, shared, timeoutMs, this.#options.penalise);
+      });
+    }
+    return group.join(amounts);
   }
 
   settle(charge: Charge, corrections: Amounts): void {

@@ -1,4 +1,4 @@
-import type { CalendarDimension } from '../../dimensions.js';
+import type { Amounts, CalendarDimension } from '../../dimensions.js';
 import type { StoreSettle, StoreTake, StoreVerdict } from '../../store.js';
 import { Ask } from './ask.js';
 import type { Reply } from './reply.js';
@@ -19,6 +19,8 @@ interface AccountSteps {
 
 type Part = 'limits' | 'isLost' | 'debt' | 'own' | 'lease' | 'penalise';
 
+const none: readonly Amounts[] = [];
+
 /** In the place of a generation: of whichever. */
 const anyGeneration = ' '.repeat(8);
 
@@ -36,7 +38,7 @@ export class AccountCall {
   }
 
   take(shape: Shape, keys: readonly string[], request: StoreTake): Promise<StoreVerdict> {
-    const { amounts, debt, own, since, penalise } = request;
+    const { amounts, debt, own, since, penalise, more = none } = request;
     const lease = shape.hasPlaces ? request.lease : undefined;
     const account = this.#account(shape, keys);
     // Limiters of one name may disagree about their limits.
@@ -44,7 +46,7 @@ export class AccountCall {
     if (since) account.since = { ...since, generation: own?.generation ?? anyGeneration };
     const write = (ask: Ask): void => {
       begin(ask, 1, { limits, debt, own, lease, penalise });
-      ask.numbers(amounts);
+      writeAmounts(ask, amounts, more);
       if (limits) ask.numbers(limits);
       if (debt) ask.numbers(debt);
       if (own) {
@@ -53,7 +55,7 @@ export class AccountCall {
       }
       if (lease) writeLease(ask, lease.id, lease.ttlMs);
     };
-    return this.#add(account, write, (reply) => reply.verdict(amounts.length));
+    return this.#add(account, write, (reply) => reply.verdicts(amounts, more));
   }
 
   settle(shape: Shape, keys: readonly string[], request: StoreSettle): Promise<void> {
@@ -156,4 +158,18 @@ function begin(ask: Ask, kind: number, has: Partial<Record<Part, unknown>>): voi
 function writeLease(ask: Ask, id: string, ttlMs: number): void {
   ask.text(id);
   ask.number(ttlMs);
+}
+
+/** How many there are; their sum, where they are several; each. */
+function writeAmounts(ask: Ask, first: Amounts, more: readonly Amounts[]): void {
+  ask.byte(1 + more.length);
+  if (more.length > 0) {
+    for (let index = 0; index < first.length; index++) {
+      let sum = first[index] as number;
+      for (const amounts of more) sum += amounts[index] as number;
+      ask.number(sum);
+    }
+  }
+  ask.numbers(first);
+  for (const amounts of more) ask.numbers(amounts);
 }

@@ -155,18 +155,15 @@ local function charge_own(limits)
   told, is_tail_new, is_new = string.sub(told .. process .. ' ', -9 * most_told), true, true
   charge(own, limits)
 end
-local function take(has_limits, has_debt, has_own, has_lease, penalise)
-  local amounts = numbers()
-  local limits = has_limits == 1 and numbers() or meters.limits
-  if has_debt == 1 then charge(numbers(), limits) end
-  if has_own == 1 then charge_own(limits) end
-  local id, ttl
-  if has_lease == 1 then id, ttl = lease() end
-  local wait, binding, waits = waits_for(amounts, limits, id)
-  local ok = wait == 0
-  if ok or penalise == 1 then charge(amounts, limits) end
-  if ok and id and places_key then take_place(id, ttl) end
-  if not ok and penalise == 1 then wait, binding, waits = waits_for(amounts, limits, id) end
+local function have_room(amounts, limits)
+  for i = 1, #meters do
+    local m, amount, limit = meters[i], amounts[i], limits[i]
+    if m.period and m.used + amount > limit * slack or m.window and m.sum + amount > limit * slack then return false end
+    if m.burst and level(m, limit / m.limit) + amount > m.burst * slack then return false end
+  end
+  return true
+end
+local function verdict(ok, binding, waits, limits)
   local values, least = {}, math.huge
   for i = 1, #meters do
     local left, share, reset = standing(meters[i], limits[i])
@@ -176,6 +173,35 @@ local function take(has_limits, has_debt, has_own, has_lease, penalise)
   end
   local answer = pack(meters.answer, ok and 1 or 0, binding - 1, unpack(values))
   return ok and answer or answer .. pack(meters.numbers, unpack(waits))
+end
+local function take_one(amounts, limits, id, ttl, penalise)
+  local wait, binding, waits = waits_for(amounts, limits, id)
+  local ok = wait == 0
+  if ok or penalise == 1 then charge(amounts, limits) end
+  if ok and id and places_key then take_place(id, ttl) end
+  if not ok and penalise == 1 then _, binding, waits = waits_for(amounts, limits, id) end
+  return verdict(ok, binding, waits, limits)
+end
+local function take(has_limits, has_debt, has_own, has_lease, penalise)
+  local count, sum
+  count, position = read('<B', ask, position)
+  if count > 1 then sum = numbers() end
+  local from = position
+  position = from + count * #meters * 8
+  local limits = has_limits == 1 and numbers() or meters.limits
+  if has_debt == 1 then charge(numbers(), limits) end
+  if has_own == 1 then charge_own(limits) end
+  local id, ttl
+  if has_lease == 1 then id, ttl = lease() end
+  if sum and have_room(sum, limits) then
+    charge(sum, limits)
+    return pack('<B', 1) .. verdict(true, 1, nil, limits)
+  end
+  local till, each = position, { sum and pack('<B', 0) or '' }
+  position = from
+  for i = 1, count do each[i + 1] = take_one(numbers(), limits, id, ttl, penalise) end
+  position = till
+  return table.concat(each)
 end
 local function settle(has_lease)
   local corrections, charged, of = numbers()

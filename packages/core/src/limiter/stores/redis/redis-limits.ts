@@ -39,6 +39,7 @@ const never = new AbortController().signal;
 setMaxListeners(0, never);
 
 class PortLimits implements RedisLimits {
+  readonly takesMore = true;
   readonly name: string;
   readonly #port: RedisPort;
   readonly #settings: RedisLimitsSettings;

@@ -1,4 +1,5 @@
 import type { RedisValue } from '../../../kernel/index.js';
+import type { Amounts } from '../../dimensions.js';
 import type { StoreVerdict } from '../../store.js';
 
 /** What the script has said of some accounts: it is read from front to back. */
@@ -30,6 +31,26 @@ export class Reply {
     return this.#byte() === 1;
   }
 
+  /**
+   * Of several that were asked for together: where all of them were granted there is one verdict, that of the last, and
+   * before it so much more was left.
+   */
+  verdicts(first: Amounts, more: readonly Amounts[]): StoreVerdict {
+    if (more.length === 0) return this.verdict(first.length);
+    if (!this.flag()) {
+      const verdict = this.verdict(first.length);
+      return { ...verdict, more: more.map(() => this.verdict(first.length)) };
+    }
+    const last = this.verdict(first.length);
+    const all = new Array<StoreVerdict>(more.length);
+    let { remaining } = last;
+    for (let turn = more.length - 1; turn >= 0; turn--) {
+      all[turn] = { ...last, remaining };
+      remaining = sum(remaining, more[turn] as Amounts);
+    }
+    return { ...last, remaining, more: all };
+  }
+
   /** @param count how many dimensions there are */
   verdict(count: number): StoreVerdict {
     const ok = this.flag();
@@ -55,4 +76,10 @@ export class Reply {
     this.#position += 8;
     return number;
   }
+}
+
+function sum(one: Amounts, other: Amounts): Amounts {
+  const both = new Array<number>(one.length);
+  for (let index = 0; index < both.length; index++) both[index] = (one[index] as number) + (other[index] as number);
+  return both;
 }
