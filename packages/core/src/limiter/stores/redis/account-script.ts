@@ -179,7 +179,7 @@ local function take_one(amounts, limits, id, ttl, penalise)
   local ok = wait == 0
   if ok or penalise == 1 then charge(amounts, limits) end
   if ok and id and places_key then take_place(id, ttl) end
-  if not ok and penalise == 1 then _, binding, waits = waits_for(amounts, limits, id) end
+  if not ok and penalise == 1 then wait, binding, waits = waits_for(amounts, limits, id) end
   return verdict(ok, binding, waits, limits)
 end
 local function take(has_limits, has_debt, has_own, has_lease, penalise)
