@@ -140,6 +140,8 @@ class Comparison {
     readonly redis: StoreVerdict;
     readonly memory: StoreVerdict;
     readonly id: string | undefined;
+    /** What can still come back. */
+    readonly left: number[];
   }[] = [];
   #leases = 0;
 
@@ -188,14 +190,16 @@ class Comparison {
     };
     const [memory, redis] = await Promise.all([this.#memory.take(request), this.#redis.take(request)]);
     expect(redis).toEqual(alike(memory));
-    if (redis.ok) this.#allowed.push({ redis, memory, id });
+    if (redis.ok) this.#allowed.push({ redis, memory, id, left: [...request.amounts] });
   }
 
   async #settle(which: number, corrections: Amounts, isHeld: boolean): Promise<void> {
     const charge = this.#allowed.at(-1 - which);
     if (!charge || this.#isLeaving(charge.memory.at)) return;
     const id = isHeld ? charge.id : undefined;
-    const request = { ...this.#account, corrections: this.#cut(corrections), ...(id !== undefined && { leaseId: id }) };
+    const bounded = this.#cut(corrections).map((each, index) => Math.max(each, -(charge.left[index] ?? 0)));
+    for (const [index, each] of bounded.entries()) charge.left[index] = (charge.left[index] ?? 0) + Math.min(0, each);
+    const request = { ...this.#account, corrections: bounded, ...(id !== undefined && { leaseId: id }) };
     await Promise.all([
       this.#memory.settle({ ...request, at: charge.memory.at, generation: charge.memory.generation }),
       this.#redis.settle({ ...request, at: charge.redis.at, generation: charge.redis.generation }),
