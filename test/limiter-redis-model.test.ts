@@ -124,7 +124,7 @@ describe('the accounts in Redis', () => {
       fc.asyncProperty(fc.constantFrom(...accounts), commands, fc.nat(), async (dimensions, list, seed) => {
         await new Comparison(dimensions, seed).run(list);
       }),
-      { numRuns: 400 },
+      { numRuns: 150 },
     );
   });
 });
