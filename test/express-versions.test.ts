@@ -107,7 +107,7 @@ describe.each([
     });
     const first = await fetch(url);
     expect(first.headers.get('ratelimit-policy')).toBe('"http";q=1;w=60, "route";q=9;w=3600');
-    expect(first.headers.get('ratelimit')).toBe('"http";r=0;t=60, "route";r=8;t=400');
+    expect(first.headers.get('ratelimit')).toBe('"http";r=0;t=60, "route";r=8;t=3600');
     const second = await fetch(url);
     expect([second.status, second.headers.get('content-type'), second.headers.get('retry-after')]).toEqual([
       429,

@@ -55,7 +55,7 @@ async function namesOf(redis: OwnRedis, prefix: string): Promise<readonly string
   return (await redis.command('KEYS', `${prefix}:*`)) as readonly string[];
 }
 
-describe('the contract, kept by redisLimits', () => {
+describe.concurrent('the contract, kept by redisLimits', () => {
   describe('over one server', () => {
     let redis: OwnRedis;
     beforeAll(async () => {
@@ -199,6 +199,40 @@ describe('redisLimits', () => {
     await redis.command('DEL', name);
     await redis.command('HSET', name, 'a', 'b');
     expect((await take([1])).remaining).toEqual([9]);
+  });
+
+  it('fails nobody who asks in the same turn as one whose places somebody else has written to', async () => {
+    const store = open(redis.url, { prefix });
+    const [plain, held] = [takes(store), takes(store, { key: 'held', dimensions: [places(2)] })];
+    const lease = { id: 'a', ttlMs: minuteMs };
+    await held.take([1], { lease });
+    const name = (await namesOf(redis, prefix)).find((each) => each.includes(':p:')) ?? '';
+    await redis.command('SET', name, 'nonsense');
+    const verdicts = await Promise.all([plain.take([4]), held.take([1], { lease }), plain.take([4])]);
+    expect(verdicts.map(({ remaining }) => remaining)).toEqual([[6], [1], [2]]);
+  });
+
+  it('charges a penalty where a limit that is paced holds nothing at the moment', async () => {
+    const paced: Dimension = {
+      kind: 'window',
+      name: 'paced',
+      unit: 'requests',
+      limit: 10,
+      windowMs: minuteMs,
+      burst: 3,
+    };
+    const { take, left } = use({ dimensions: [paced] });
+    expect(await take([1], { limits: [0], penalise: true })).toMatchObject({ ok: false, remaining: [0] });
+    expect((await left())[0]).toBeCloseTo(2, 2);
+  });
+
+  it('asks for no more than 64 decisions in one call, further ones of a take included', async () => {
+    const store = open(redis.url, { prefix });
+    await takes(store).left();
+    await redis.command('CONFIG', 'RESETSTAT');
+    const more = Array.from({ length: 63 }, () => [1]);
+    await Promise.all(Array.from({ length: 4 }, (_, index) => takes(store, { key: `${index}` }).take([1], { more })));
+    expect((await redis.info()).get('cmdstat_evalsha')).toMatch(/^calls=4,/);
   });
 
   it('decides, settles and counts when the memory is full, also with scripts that the server does not know', async () => {

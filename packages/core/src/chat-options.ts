@@ -52,6 +52,9 @@ const backendRules: Rules<ChatBackend> = {
   limits: rule.object,
 };
 
+/** What an answer is known to have cost. */
+const countedUnits: readonly string[] = ['requests', 'tokens', 'inputTokens', 'outputTokens', 'concurrency'];
+
 const message: Rule = {
   text: "{ role: 'system' | 'user' | 'assistant' | 'tool', content: string }",
   allows: (value) => {
@@ -85,7 +88,16 @@ export function checkChat(options: ChatOptions): void {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
     throw badOption('createWarmpath() chat', 'models', 'a list of models with different names', twice);
-  for (const { model, limits } of backends) if (limits) checkLimiter({ ...limits, name: model.name });
+  for (const { model, limits } of backends) if (limits) checkLimits(model.name, limits);
+}
+
+/** A limit on what nobody counts would let everything through. */
+function checkLimits(model: string, limits: NonNullable<ChatBackend['limits']>): void {
+  const where = `createWarmpath() chat model '${model}' limits`;
+  const uncounted = checkLimiter({ ...limits, name: model }, where).find(({ unit }) => !countedUnits.includes(unit));
+  if (!uncounted) return;
+  const units = countedUnits.map((unit) => `'${unit}'`).join(', ');
+  throw badOption(where, 'unit', `one of ${units}, which are counted for each answer`, uncounted.unit);
 }
 
 /** @throws WarmpathError `WP_BAD_OPTION` */

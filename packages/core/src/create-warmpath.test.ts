@@ -285,6 +285,10 @@ describe('options', () => {
     [{ chat: { models: [model('m')], cache: { ttl: 0 } } }, /'ttl' must be/],
     [{ chat: { models: [{ model: model('m'), limits: [] }] } }, /'limits' must be an object/],
     [{ chat: { models: [{ model: model('m'), limits: {} }] } }, /'limit' must be given, or 'limits' instead/],
+    [
+      { chat: { models: [{ model: model('m'), limits: { limits: [{ unit: 'usd', limit: 1, per: 'day' }] } }] } },
+      /model 'm' limits: option 'unit' must be one of 'requests', .* got 'usd'/,
+    ],
   ])('refuses %j', (options, message) => {
     expect(() => createWarmpath(options as WarmpathOptions)).toThrow(
       expect.objectContaining({ code: 'WP_BAD_OPTION', message: expect.stringMatching(message) }),

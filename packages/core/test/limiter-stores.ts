@@ -1,6 +1,6 @@
 import { seededRandom } from '../src/kernel/index.js';
 import { Account } from '../src/limiter/account.js';
-import type { Dimension } from '../src/limiter/dimensions.js';
+import type { Amounts, Dimension } from '../src/limiter/dimensions.js';
 import type { SharedEvent } from '../src/limiter/shared/events.js';
 import { StoreDesk, type StoreDeskOptions } from '../src/limiter/shared/store-desk.js';
 import type { LimiterStore, StoreAccount, StoreTake, StoreVerdict } from '../src/limiter/store.js';
@@ -49,19 +49,23 @@ export class SimulatedLimits {
 
   take(process: string, request: StoreTake): StoreVerdict {
     const now = this.clock.wall();
-    const { own, debt, amounts, limits, lease, penalise = false } = request;
+    const { own, debt, amounts, limits, lease, penalise = false, more } = request;
     const { account, generation, restored } = this.#open(request);
     if (own && own.generation !== generation && !restored.has(`${process} ${own.generation}`)) {
       restored.add(`${process} ${own.generation}`);
       account.charge(own.amounts, now, now);
     }
     if (debt) account.charge(debt, now, now);
-    const { ok, binding, waitMs, remaining, resetMs, waitsMs } = account.take(amounts, now, now, {
-      penalise,
-      ...(limits && { limits }),
-      ...(lease && { lease: { id: lease.id, expiresAt: now + lease.ttlMs } }),
-    });
-    return { ok, binding, waitMs, remaining, resetMs, waitsMs, generation, at: now };
+    const decided = (each: Amounts): StoreVerdict => {
+      const { ok, binding, waitMs, remaining, resetMs, waitsMs } = account.take(each, now, now, {
+        penalise,
+        ...(limits && { limits }),
+        ...(lease && { lease: { id: lease.id, expiresAt: now + lease.ttlMs } }),
+      });
+      return { ok, binding, waitMs, remaining, resetMs, waitsMs, generation, at: now };
+    };
+    const first = decided(amounts);
+    return more ? { ...first, more: more.map(decided) } : first;
   }
 
   settle({ at, generation, corrections, leaseId, ...of }: Parameters<LimiterStore['settle']>[0]): void {
@@ -99,6 +103,7 @@ export class SimulatedLimits {
 export class SimulatedConnection implements LimiterStore {
   readonly name = 'simulated';
   readonly process: string;
+  takesMore = false;
   fault: StoreFault = 'well';
   /** Every call as it was made, in order. */
   readonly made: string[] = [];

@@ -10,7 +10,7 @@ import {
   rateLimitHeaders,
 } from '@warmpath/core';
 import { checkOptions, type Rules, rule, stringFrom } from '@warmpath/core/kernel';
-import { limiterRules } from '@warmpath/core/limiter';
+import { checkLimiter, limiterRules } from '@warmpath/core/limiter';
 import { responseSignal } from '@warmpath/core/streaming';
 import type { Request, RequestHandler, Response } from 'express';
 import { clientKey } from './client-key.js';
@@ -76,10 +76,11 @@ const where = 'rateLimit()';
 export function rateLimit(options: RateLimitOptions, makeLimiter: MakeLimiter = standalone): RequestHandler {
   checkOptions(where, options, rules);
   const { name = 'http', key = clientKey, cost, skip = () => false, wait = 0, priority, plans, plan, ...own } = options;
-  const policy = (policyName: string, limits: typeof own): Policy => ({
-    limiter: makeLimiter(policyName, limits),
-    holds: limits.limits?.some((limit) => 'concurrent' in limit) ?? false,
-  });
+  const policy = (policyName: string, limits: typeof own): Policy => {
+    checkLimiter({ ...limits, name: policyName }, where);
+    const holds = limits.limits?.some((limit) => 'concurrent' in limit) ?? false;
+    return { limiter: makeLimiter(policyName, limits), holds };
+  };
   const policyOf =
     choiceOfPlan(where, { plans, plan }, (its, limits) => policy(`${name}.${its}`, { ...own, limits })) ??
     always(policy(name, own));

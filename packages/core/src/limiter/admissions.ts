@@ -165,9 +165,13 @@ export class Admissions {
   }
 
   #refusal(request: Request, reason: RefusalReason, waitMs: number): Admission {
-    const { desk } = this.#options;
+    const { desk, feedback } = this.#options;
     const { key, amounts, last } = request;
-    const answer = last ?? { verdict: desk.look(key, amounts), decidedBy: desk.decidesAs, charge: undefined };
+    const answer = last ?? {
+      verdict: desk.look(key, amounts, feedback.limitsOf(key)),
+      decidedBy: desk.decidesAs,
+      charge: undefined,
+    };
     const isAway = answer.isUnavailable === true && reason === 'deadline';
     // Others are before it, so there is some wait, however little is predicted.
     return { answer, refused: { reason: isAway ? 'store-unavailable' : reason, waitMs: Math.max(1, waitMs) } };
@@ -177,10 +181,12 @@ export class Admissions {
     const { feedback, desk } = this.#options;
     const { key, amounts, leaseTtlMs } = request;
     const refusal = feedback.isSilent ? undefined : feedback.refusal(key, amounts);
+    const limits = feedback.limitsOf(key);
     if (refusal) {
-      return this.#heard(request, { verdict: refusal, decidedBy: desk.decidesAs, charge: undefined });
+      const verdict = bothOf(refusal, desk.look(key, amounts, limits));
+      return this.#heard(request, { verdict, decidedBy: desk.decidesAs, charge: undefined });
     }
-    const answer = desk.take(key, amounts, { limits: feedback.limitsOf(key), leaseTtlMs });
+    const answer = desk.take(key, amounts, { limits, leaseTtlMs });
     return answer instanceof Promise ? answer.then((told) => this.#heard(request, told)) : this.#heard(request, answer);
   }
 
@@ -212,17 +218,39 @@ export class Admissions {
   #predictMs({ key, amounts }: Request, queued: Amounts): number {
     const { dimensions, desk, feedback } = this.#options;
     const wanted = amounts.map((amount, index) => amount + (queued[index] ?? 0));
-    const atOnce = wanted.map((amount, index) => Math.min(amount, this.#capacities[index] ?? 0));
-    const { waitsMs, remaining } = desk.look(key, atOnce);
+    const limits = feedback.limitsOf(key);
+    const atOnce = wanted.map((amount, index) => {
+      // One that alone is above a limit that feedback has reduced still passes, when nothing else counts.
+      const most = limits === undefined ? amount : Math.max(limits[index] ?? amount, amounts[index] ?? 0);
+      return Math.min(amount, most, this.#capacities[index] ?? 0);
+    });
+    const { waitsMs, remaining } = desk.look(key, atOnce, limits);
     const refusedMs = feedback.isSilent ? 0 : (feedback.refusal(key, amounts)?.waitMs ?? 0);
     return dimensions.reduce((longest, dimension, index) => {
       const [all, fits] = [wanted[index] ?? 0, atOnce[index] ?? 0];
+      const limit = limits?.[index] ?? dimension.limit;
       if (dimension.kind === 'concurrency') {
-        return Math.max(longest, (Math.max(0, all - (remaining[index] ?? 0)) * this.#heldMs) / dimension.limit);
+        return Math.max(longest, (Math.max(0, all - (remaining[index] ?? 0)) * this.#heldMs) / limit);
       }
-      return Math.max(longest, (waitsMs[index] ?? 0) + ((all - fits) * windowMsOf(dimension)) / dimension.limit);
+      return Math.max(longest, (waitsMs[index] ?? 0) + ((all - fits) * windowMsOf(dimension)) / limit);
     }, refusedMs);
   }
+}
+
+/** A provider's refusal beside what our own account says: whichever lasts longer counts. */
+function bothOf(refusal: Verdict, own: Verdict): Verdict {
+  const longer = (theirs: Amounts, ours: Amounts): number[] =>
+    theirs.map((ms, index) => Math.max(ms, ours[index] ?? 0));
+  const waitsMs = longer(refusal.waitsMs, own.waitsMs);
+  const waitMs = Math.max(...waitsMs);
+  return {
+    ok: false,
+    binding: waitsMs.indexOf(waitMs),
+    waitMs,
+    remaining: refusal.remaining.map((left, index) => Math.min(left, own.remaining[index] ?? 0)),
+    resetMs: longer(refusal.resetMs, own.resetMs),
+    waitsMs,
+  };
 }
 
 /** Whatever gives it, as data. */

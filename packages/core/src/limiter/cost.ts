@@ -43,14 +43,26 @@ export class CostPlan {
   }
 
   /**
-   * What has to be corrected to come from `reserved` to the cost in the end; units that are not named stay as they are.
+   * A cost in the end by its units. Of input and output the one that is not named is as in `reserved`: else a limit on both
+   * would take it for nothing.
    * @throws WarmpathError `WP_BAD_OPTION`
    */
-  corrections(reserved: Amounts, actual: Cost): Amounts {
-    const named: CostByUnit = this.#byUnit(actual);
-    const total = tokensOf(named);
+  actualOf(actual: Cost, reserved: CostByUnit): CostByUnit {
+    const named = this.#byUnit(actual);
+    const { tokens, inputTokens, outputTokens } = named;
+    if (tokens !== undefined || (inputTokens === undefined) === (outputTokens === undefined)) return named;
+    return {
+      ...named,
+      inputTokens: inputTokens ?? reserved.inputTokens ?? 0,
+      outputTokens: outputTokens ?? reserved.outputTokens ?? 0,
+    };
+  }
+
+  /** What has to be corrected to come from `reserved` to the cost in the end; units that are not named stay as they are. */
+  corrections(reserved: Amounts, actual: CostByUnit): Amounts {
+    const total = tokensOf(actual);
     return this.#dimensions.map(({ kind, unit }, index) => {
-      const used = unit === 'tokens' ? total : named[unit];
+      const used = unit === 'tokens' ? total : actual[unit];
       return kind === 'concurrency' || used === undefined ? 0 : used - (reserved[index] ?? 0);
     });
   }
@@ -69,9 +81,14 @@ export class CostPlan {
     if (actual === 0) return Object.fromEntries(Array.from(this.#units, (unit) => [unit, 0]));
     if (typeof actual !== 'number') {
       this.#check(actual);
+      // An account would be in debt for ever.
+      const endless = Object.keys(actual).find((unit) => actual[unit] === Number.POSITIVE_INFINITY);
+      if (endless) throw badOption(this.#where, `actual.${endless}`, 'a finite number', actual[endless]);
       return actual;
     }
-    if (!(actual > 0)) throw badOption(this.#where, 'actual', 'a number from 0 up, or numbers by unit', actual);
+    if (!(actual > 0 && Number.isFinite(actual))) {
+      throw badOption(this.#where, 'actual', 'a finite number from 0 up, or numbers by unit', actual);
+    }
     return { [this.#plainUnit]: actual };
   }
 
@@ -85,7 +102,7 @@ export class CostPlan {
         const names = Array.from(this.#units, (name) => `'${name}'`).join(', ');
         throw badOption(this.#where, `cost.${unit}`, `left out, since the units of this limiter are ${names}`, amount);
       }
-      if (amount !== undefined && !(amount >= 0)) {
+      if (amount !== undefined && !(typeof amount === 'number' && amount >= 0)) {
         throw badOption(this.#where, `cost.${unit}`, 'a number from 0 up', amount);
       }
     }

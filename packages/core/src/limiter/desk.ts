@@ -16,8 +16,11 @@ export interface Desk<Answer extends DeskAnswer | Promise<DeskAnswer>> {
   settle(charge: Charge, corrections: Amounts): void;
   /** Keeps the place of a lease for so much longer. Nobody waits for it. */
   extend(charge: Charge, ttlMs: number): void;
-  /** What it would be told, as far as this process knows, without taking anything and without asking anybody. */
-  look(key: string, amounts: Amounts): Verdict;
+  /**
+   * What it would be told, as far as this process knows, without taking anything and without asking anybody.
+   * @param limits as those of a `DeskTake`
+   */
+  look(key: string, amounts: Amounts, limits?: Amounts): Verdict;
   /** The fullest of the accounts in use, as far as this process knows, and how many there are. */
   standing(): DeskStanding;
   close(): Promise<void>;

@@ -1,7 +1,7 @@
 import { badOption, type Clock, currentContext, durationMs, joinSignals, remainingMs } from '../kernel/index.js';
 import type { AccountVerdict } from './account-verdict.js';
 import { type Admission, Admissions, type Request } from './admissions.js';
-import type { Cost, CostByUnit, DecidedBy, Decision, LeaseEnd, Reservation } from './contract.js';
+import type { Cost, CostByUnit, DecidedBy, Decision, Reservation } from './contract.js';
 import { CostPlan } from './cost.js';
 import { AllowedDecision, RefusedDecision } from './decision.js';
 import type { Desk, DeskAnswer } from './desk.js';
@@ -12,6 +12,7 @@ import { checkKey, checkReserveCall, checkTakeCall } from './limiter-call.js';
 import type { EstimateOf, Limiter, ProviderAnswer, ReserveCall, TakeCall } from './limiter-types.js';
 import { MemoryDesk } from './memory-desk.js';
 import { observedFetch } from './observed-fetch.js';
+import { OpenLeases } from './open-leases.js';
 import { OutputEstimates } from './output-estimates.js';
 import { ProviderFeedback, type ProviderFeedbackOptions } from './provider-feedback.js';
 import type { LimiterStatus } from './status.js';
@@ -36,6 +37,7 @@ const noCall: ReserveCall = {};
 interface Offer {
   readonly key: string;
   readonly amounts: Amounts;
+  readonly cost: CostByUnit;
   readonly ttlMs: number;
   readonly estimate: EstimateOf | undefined;
 }
@@ -55,8 +57,7 @@ export class KeyedLimiter implements Limiter {
   readonly #hasPlaces: boolean;
   readonly #window: WindowDimension | undefined;
   readonly #dimensions: readonly Dimension[];
-  /** Reservations that have not been settled. */
-  #open = 0;
+  readonly #open = new OpenLeases();
 
   constructor(options: KeyedLimiterOptions) {
     const { name, dimensions, desk, adaptive, clock, report } = options;
@@ -152,7 +153,7 @@ export class KeyedLimiter implements Limiter {
       }),
       keys,
       waiting: this.#admissions.waiting,
-      reserved: this.#open,
+      reserved: this.#open.count,
       rate,
       ...(lastChange && { lastChange }),
       ...(store && { store }),
@@ -204,10 +205,12 @@ export class KeyedLimiter implements Limiter {
     checkKey(this.#where, key);
     checkReserveCall(`${this.#where}.reserve()`, call);
     const { estimate, ttl } = call;
-    const expected = estimate && this.#estimates.expected(this.#costs.unitsOf(cost), estimate);
+    const units = this.#costs.unitsOf(cost);
+    const expected = estimate && this.#estimates.expected(units, estimate);
     return {
       key,
       amounts: this.#costs.amountsOf(expected ?? cost),
+      cost: expected ?? units,
       ttlMs: ttl === undefined ? this.#options.leaseTtlMs : durationMs(ttl),
       estimate,
     };
@@ -273,24 +276,27 @@ export class KeyedLimiter implements Limiter {
     const decision = this.#decide(admission, waitedMs);
     if (!decision.ok) return decision;
     const { clock, desk } = this.#options;
-    const { key, amounts } = offer;
+    const { key, amounts, cost } = offer;
     const began = clock.now();
-    this.#open++;
     const lease = new OpenLease({
       where: this.#where,
       costs: this.#costs,
       charge: admission.answer.charge ?? { key, expiresAt: began + offer.ttlMs },
       amounts,
+      cost,
       desk,
       clock,
-      onSettled: (actual, end) => this.#onSettled(offer, lease.reserved, actual, end, clock.now() - began),
+      onSettled: (actual, end, answered) => {
+        this.#open.delete(lease);
+        if (offer.estimate && end === 'complete') this.#estimates.learn(offer.estimate, answered);
+        this.#onSettled(key, lease.reserved, actual, clock.now() - began);
+      },
     });
+    this.#open.add(lease);
     return Object.assign(decision, { lease });
   }
 
-  #onSettled({ key, estimate }: Offer, reserved: CostByUnit, actual: CostByUnit, end: LeaseEnd, heldMs: number): void {
-    this.#open--;
-    if (estimate && end === 'complete') this.#estimates.learn(estimate, actual);
+  #onSettled(key: string, reserved: CostByUnit, actual: CostByUnit, heldMs: number): void {
     this.#admissions.onReleased(heldMs);
     this.#admissions.wake(key);
     this.#options.report?.({ type: 'limiter.settled', limiter: this.name, reserved, actual });

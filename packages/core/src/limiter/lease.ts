@@ -11,7 +11,10 @@ export interface LeaseOptions {
   readonly clock: Clock;
   readonly charge: Charge;
   readonly amounts: Amounts;
-  readonly onSettled: (actual: CostByUnit, end: LeaseEnd) => void;
+  /** What the amounts were made of. */
+  readonly cost: CostByUnit;
+  /** @param answered the output tokens, where they were said */
+  readonly onSettled: (actual: CostByUnit, end: LeaseEnd, answered: number | undefined) => void;
 }
 
 /** A reservation that is under way. It has no timer: that it has expired shows when it is asked. */
@@ -31,12 +34,14 @@ export class OpenLease implements Lease {
   }
 
   settle(actual?: Cost, end: LeaseEnd = 'complete'): void {
-    const { costs, desk, charge, amounts, onSettled } = this.#options;
-    const corrections = actual === undefined ? amounts.map(() => 0) : costs.corrections(amounts, actual);
+    const { costs, desk, charge, amounts, cost, onSettled } = this.#options;
+    const named = actual === undefined ? {} : costs.actualOf(actual, cost);
+    const corrections = costs.corrections(amounts, named);
     if (this.leftMs === 0) return;
     this.#isSettled = true;
     desk.settle(charge, corrections);
-    onSettled(typeof actual === 'object' ? { ...this.reserved, ...actual } : this.reserved, end);
+    const charged = costs.byUnit(amounts.map((amount, index) => amount + (corrections[index] ?? 0)));
+    onSettled({ ...charged, ...named }, end, typeof actual === 'object' ? actual.outputTokens : undefined);
   }
 
   extend(ttl: Duration): void {

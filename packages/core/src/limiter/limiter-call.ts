@@ -3,7 +3,7 @@ import type { EstimateOf, ReserveCall, TakeCall } from './limiter-types.js';
 
 const takeRules: Rules<TakeCall> = {
   timeout: rule.duration,
-  signal: rule.anything,
+  signal: rule.withMethods('an AbortSignal', 'addEventListener', 'removeEventListener'),
   priority: rule.integer(0, 9),
   tenant: rule.text,
 };

@@ -482,6 +482,7 @@ describe('options', () => {
     [{ name: 'x', limits: [] }, 'limits'],
     [{ name: 'x', limits: [{ limit: 1 }] }, 'window'],
     [{ name: 'x', limits: [{ limit: 1, per: 'year' }] }, 'per'],
+    [{ name: 'x', limits: [{ limit: 0.5, per: 'day' }] }, 'limit'],
     [{ name: 'x', limits: [{ limit: 1, per: 'day', timeZone: 'Moon/Sea' }] }, 'timeZone'],
     [{ name: 'x', limits: [{ concurrent: 1.5 }] }, 'concurrent'],
     [{ ...good, onStoreError: 'open' }, 'onStoreError'],

@@ -62,10 +62,10 @@ export class MemoryDesk implements Desk<DeskAnswer> {
   }
 
   /** What it would be told, without taking anything. */
-  look(key: string, amounts: Amounts): Verdict {
+  look(key: string, amounts: Amounts, limits?: Amounts): Verdict {
     const { clock, dimensions } = this.#options;
     const account = this.#accounts.peek(key) ?? new Account(dimensions);
-    return account.look(amounts, clock.now(), this.#wall());
+    return account.look(amounts, clock.now(), this.#wall(), limits);
   }
 
   take(key: string, amounts: Amounts, { limits, leaseTtlMs }: DeskTake): DeskAnswer {

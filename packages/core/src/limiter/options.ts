@@ -33,7 +33,7 @@ export interface LimiterOptions {
   readonly aging?: Duration;
   /** The share of a tenant in what is handed out while tenants wait, relative to the others. Default 1 for each. */
   readonly shareOf?: (tenant: string) => number;
-  /** Charges what is refused as well, so that who keeps asking waits longer. Default false. */
+  /** Charges what is refused as well, each look in a queue included, so that who keeps asking waits longer. Default false. */
   readonly penalise?: boolean;
   /** After that a reservation that nobody settles is settled at what was reserved. Default 5 min. */
   readonly leaseTtl?: Duration;
@@ -142,6 +142,8 @@ function toDimension(limit: Limit, where: string): Dimension {
   if ('per' in limit) {
     checkOptions(`${where} limits`, limit, calendarRules);
     const { unit = 'requests', per, timeZone = 'UTC' } = limit;
+    if (unit === 'requests' && limit.limit < 1)
+      throw badOption(`${where} limits`, 'limit', 'a number from 1 up', limit.limit);
     return { kind: 'calendar', name: limit.name ?? `${unit}/${per}`, unit, limit: limit.limit, per, timeZone };
   }
   checkOptions(`${where} limits`, limit, windowRules);

@@ -21,7 +21,7 @@ export class OutputEstimates {
     return { ...cost, outputTokens: Math.min(expected, this.#room(cost.inputTokens ?? 0)) };
   }
 
-  learn(estimate: EstimateOf, { outputTokens }: CostByUnit): void {
+  learn(estimate: EstimateOf, outputTokens: number | undefined): void {
     if (outputTokens !== undefined) this.#estimates.learn(labelOf(estimate), outputTokens, maxOf(estimate));
   }
 

@@ -45,12 +45,18 @@ export interface StoreTake extends StoreAccount {
   readonly lease?: { readonly id: string; readonly ttlMs: number };
   /** Charges a refusal as well. */
   readonly penalise?: boolean;
-  /** Further ones, each decided by itself, in this order, after `amounts`. Not with `lease`. */
+  /**
+   * Further ones, at most 63, each decided by itself, in this order, after `amounts`, with the same `limits` and `penalise`. Not
+   * with `lease`, nor with dimensions of concurrency. Only a store that claims `takesMore` is asked so.
+   */
   readonly more?: readonly Amounts[];
 }
 
 export interface StoreVerdict extends Verdict {
-  /** Those of the further ones. */
+  /**
+   * Those of the further ones, each with what was left right after it. Where all were granted, `binding` and `resetMs` of all may
+   * be those of the last.
+   */
   readonly more?: readonly StoreVerdict[];
   /** Changes when the store has lost the account and begun a new one. */
   readonly generation: string;

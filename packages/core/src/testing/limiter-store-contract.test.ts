@@ -22,6 +22,7 @@ function casesOf(breakIt: (store: MemoryLimits) => Partial<LimiterStore> = () =>
 function bound(store: MemoryLimits): LimiterStore {
   return {
     name: store.name,
+    takesMore: true,
     take: (request) => store.take(request),
     settle: (request) => store.settle(request),
     extend: (request) => store.extend(request),
@@ -78,6 +79,36 @@ describe('the contract itself', () => {
       'never charges what it refuses',
       (store) => ({ take: (request) => store.take({ ...request, penalise: false }) }),
       'charges what it refuses, but no place, where that is asked for',
+    ],
+    [
+      'knows no further ones, though it claims to',
+      (store) => ({ take: ({ more: _, ...request }) => store.take(request) }),
+      'decides further ones one by one, where it claims to',
+    ],
+    [
+      'decides further ones all or nothing',
+      (store) => ({
+        take: async ({ more = [], ...request }) => {
+          const sum = request.amounts.map((amount, index) =>
+            more.reduce((all, each) => all + (each[index] ?? 0), amount),
+          );
+          const verdict = await store.take({ ...request, amounts: sum });
+          return { ...verdict, more: more.map(() => verdict) };
+        },
+      }),
+      'decides further ones one by one, where it claims to',
+    ],
+    [
+      'charges a debt with each of the further ones',
+      (store) => ({
+        take: async ({ more = [], ...request }) => {
+          const verdict = await store.take(request);
+          const others = [];
+          for (const amounts of more) others.push(await store.take({ ...request, amounts }));
+          return { ...verdict, more: others };
+        },
+      }),
+      'charges a debt once and first, and goes by the limits, for further ones too, where it claims to',
     ],
     [
       'forgets debts',

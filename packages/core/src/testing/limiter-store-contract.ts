@@ -1,5 +1,6 @@
 import { systemClock } from '../kernel/index.js';
 import type { LimiterStore } from '../limiter/index.js';
+import { groupPromises } from './contract-groups.js';
 import { pairLimitsPromises } from './contract-limit-pairs.js';
 import { placePromises, settlementPromises } from './contract-settlements.js';
 import { takePromises, timePromises } from './contract-takes.js';
@@ -37,6 +38,7 @@ export function limiterStoreContract(
     cases.push({ name, run: async () => keep(probe(await make())) });
   };
   takePromises(promise);
+  groupPromises(promise);
   timePromises(promise);
   settlementPromises(promise);
   placePromises(promise);

@@ -9,7 +9,7 @@ export type DeclareLimitsPairPromise = (
   keep: (first: LimitsProbe, second: LimitsProbe) => Promise<void>,
 ) => void;
 
-type TakeSample = Partial<Pick<StoreTake, 'limits' | 'debt' | 'own' | 'since' | 'lease' | 'penalise'>>;
+type TakeSample = Partial<Pick<StoreTake, 'limits' | 'debt' | 'own' | 'since' | 'lease' | 'penalise' | 'more'>>;
 
 export interface LimitsProbeOptions {
   readonly dimensions: readonly Dimension[];

@@ -110,6 +110,13 @@ describe('RateLimit and RateLimit-Policy', () => {
 });
 
 describe('headers as they come', () => {
+  it.each(['retry-after: 3', 3, null, [null], ['ab'], [[3, 4]], [], new Set([undefined])])(
+    'are as if absent where they are none: %j',
+    (headers) => {
+      expect(readProviderHeaders(headers as unknown as Headers, wallMs)).toEqual({ dimensions: [] });
+    },
+  );
+
   const expected = { retryAfterMs: 1_000, dimensions: [{ unit: 'requests', remaining: 3 }] };
 
   it('may be Headers, a record, pairs or a Map, in any case', () => {

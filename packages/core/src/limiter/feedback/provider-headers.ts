@@ -33,7 +33,9 @@ export function readProviderHeaders(headers: ProviderHeaders, wallMs: number): P
 /** Several fields of one name are one list (RFC 9110 section 5.3), which for a single value means that it is malformed. */
 function fieldsOf(headers: ProviderHeaders): Fields {
   const fields = new Map<string, string>();
-  for (const [name, value] of pairsOf(headers)) {
+  for (const pair of pairsOf(headers)) {
+    if (!Array.isArray(pair) || typeof pair[0] !== 'string') continue;
+    const [name, value] = pair;
     const key = name.toLowerCase();
     if (key.length > maxNameLength || !ofConcern.test(key)) continue;
     const text = Array.isArray(value) ? value.join(', ') : value;
@@ -45,7 +47,9 @@ function fieldsOf(headers: ProviderHeaders): Fields {
   return fields;
 }
 
-function pairsOf(headers: ProviderHeaders): Iterable<readonly [string, unknown]> {
+/** What comes from a client without types may be anything. */
+function pairsOf(headers: ProviderHeaders): Iterable<unknown> {
+  if (typeof headers !== 'object' || headers === null) return [];
   return isIterable(headers) ? headers : Object.entries(headers);
 }
 

@@ -83,8 +83,8 @@ export class AccountCalls {
         ...(background !== undefined && { background }),
         late: (verdict) => {
           if (debt && !isRestored) this.#told(key, debt, verdict);
-          const late = charged(verdict, amounts, more, penalise);
-          if (late && verdict.ok) this.#giveBack(key, late, verdict, lease?.id);
+          const late = charged(verdict, amounts, more, false); // what was a penalty stays
+          if (late) this.#giveBack(key, late, verdict, lease?.id);
         },
         lost: () => {
           if (!debt) return;

@@ -117,18 +117,18 @@ describe('a call to a store of limits', () => {
 
   it('is not made when too many have not come back, and is again once they count as lost', async () => {
     const { clock, store, call, events, take } = setUp();
-    for (let index = 0; index < 1_000; index++) void take();
+    for (let index = 0; index < 10_000; index++) void take();
     await clock.settle();
     store.fault = 'mute';
-    for (let index = 0; index < 1_001; index++) void take();
+    for (let index = 0; index < 10_001; index++) void take();
     expect(events).toMatchObject([{ error: { code: 'WP_OVERLOADED' } }]);
     await clock.advance(30_049);
-    expect(store.made).toHaveLength(2_000);
+    expect(store.made).toHaveLength(20_000);
     await take({ despitePause: true });
-    expect(store.made).toHaveLength(2_000);
+    expect(store.made).toHaveLength(20_000);
     await clock.advance(1);
     void take({ despitePause: true });
-    expect(store.made).toHaveLength(2_001);
+    expect(store.made).toHaveLength(20_001);
     call.close();
     await clock.advance(50);
     expect(clock.pending).toBe(0);

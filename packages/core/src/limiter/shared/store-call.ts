@@ -9,8 +9,8 @@ import {
 import type { LimiterStore } from '../store.js';
 import type { SharedEvent, StoreOperation } from './events.js';
 
-/** Calls that have not come back, waited for or not; more of them would only fill the memory. */
-const mostCalls = 1_000;
+/** Calls that have not come back, waited for or not; more of them would only fill the memory. A burst of keys is one call for each. */
+const mostCalls = 10_000;
 /** A call that has not come back by then counts as lost. */
 const lostAfterMs = 30_000;
 

@@ -1,5 +1,6 @@
 import { type Clock, digestKey, systemClock } from '../../kernel/index.js';
 import { Account } from '../account.js';
+import type { Amounts } from '../dimensions.js';
 import type { LimiterStore, StoreAccount, StoreExtend, StoreSettle, StoreTake, StoreVerdict } from '../store.js';
 
 /** Accounts in this process's memory, as a store that processes share. */
@@ -42,6 +43,7 @@ export function memoryLimits({ name = 'memory', clock = systemClock }: MemoryLim
 }
 
 class Process implements MemoryLimits {
+  readonly takesMore = true;
   readonly name: string;
   readonly #server: Server;
 
@@ -51,7 +53,7 @@ class Process implements MemoryLimits {
   }
 
   async take(request: StoreTake): Promise<StoreVerdict> {
-    const { amounts, dimensions, debt, own, lease, penalise = false } = request;
+    const { amounts, dimensions, debt, own, lease, penalise = false, more } = request;
     const limits = request.limits ?? dimensions.map(({ limit }) => limit);
     const { account, generation, told } = this.#ledger(request);
     const [now, wall] = this.#time();
@@ -61,13 +63,17 @@ class Process implements MemoryLimits {
       account.charge(own.amounts, now, wall, limits);
     }
     const isNew = lease !== undefined && !account.extend(lease.id, now + lease.ttlMs, now);
-    const verdict = account.take(amounts, now, wall, {
-      penalise,
-      limits,
-      ...(isNew && { lease: { id: lease.id, expiresAt: now + lease.ttlMs } }),
-    });
-    const { ok, binding, waitMs, remaining, resetMs, waitsMs } = verdict;
-    return { ok, binding, waitMs, remaining, resetMs, waitsMs, generation, at: now };
+    const place = isNew ? { lease: { id: lease.id, expiresAt: now + lease.ttlMs } } : {};
+    const decided = (each: Amounts): StoreVerdict => {
+      const { ok, binding, waitMs, remaining, resetMs, waitsMs } = account.take(each, now, wall, {
+        penalise,
+        limits,
+        ...place,
+      });
+      return { ok, binding, waitMs, remaining, resetMs, waitsMs, generation, at: now };
+    };
+    const first = decided(amounts);
+    return more ? { ...first, more: more.map(decided) } : first;
   }
 
   async settle(request: StoreSettle): Promise<void> {

@@ -80,7 +80,7 @@ export class WaitingRoom<V, W extends Wish = Wish> {
     const waiter = this.#waiterOf(wish, now);
     if (!(waiter.weight > 0 && waiter.weight < Number.POSITIVE_INFINITY)) {
       const rule = 'a function that returns numbers above 0';
-      return Promise.reject(badOption(this.#options.what, 'weightOf', rule, waiter.weight));
+      return Promise.reject(badOption(this.#options.what, 'shareOf', rule, waiter.weight));
     }
     const isFull = this.#size >= this.#options.maxWaiting;
     if (isFull || wish.deadline < Number.POSITIVE_INFINITY) {

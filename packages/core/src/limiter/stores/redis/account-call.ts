@@ -29,6 +29,7 @@ export class AccountCall {
   readonly #accounts = new Map<string, AccountSteps>();
   #size = 0;
 
+  /** What is decided in it: further ones count each. */
   get size(): number {
     return this.#size;
   }
@@ -55,7 +56,7 @@ export class AccountCall {
       }
       if (lease) writeLease(ask, lease.id, lease.ttlMs);
     };
-    return this.#add(account, write, (reply) => reply.verdicts(amounts, more));
+    return this.#add(account, write, (reply) => reply.verdicts(amounts, more), 1 + more.length);
   }
 
   settle(shape: Shape, keys: readonly string[], request: StoreSettle): Promise<void> {
@@ -137,8 +138,8 @@ export class AccountCall {
     return account;
   }
 
-  #add<T>({ steps }: AccountSteps, write: (ask: Ask) => void, read: (reply: Reply) => T): Promise<T> {
-    this.#size++;
+  #add<T>({ steps }: AccountSteps, write: (ask: Ask) => void, read: (reply: Reply) => T, size = 1): Promise<T> {
+    this.#size += size;
     return new Promise((resolve, reject) => {
       steps.push({ write, read: (reply) => resolve(read(reply)), reject });
     });

@@ -25,6 +25,7 @@ import { logs, meters, places } from './meter-lua.js';
 const begin = `
 local call, read, pack, unpack, max, min = redis.call, struct.unpack, struct.pack, unpack, math.max, math.min
 local slack, grace, most_spare, jump, unseen, most_told, nobody = 1 + 1e-9, 1000, 60000, 1000, 100, 128, '        '
+local longest = 1e15 -- longer is no time to live
 local ask = ARGV[1]
 local process, candidate, calendars, position = read('<c8c8B', ask)
 local time = call('TIME')
@@ -79,7 +80,7 @@ local function load()
     if gone and m.last > 0 and (m.last <= gone or m.oldest > 0 and m.oldest <= gone) then cut(m) end
   end
   if places_key then
-    call('ZREMRANGEBYSCORE', places_key, '-inf', at)
+    if type(redis.pcall('ZREMRANGEBYSCORE', places_key, '-inf', at)) == 'table' then call('DEL', places_key) end
     count_places()
   end
 end
@@ -105,7 +106,7 @@ local function write_head()
 end
 local function save()
   local counts = 0
-  for i = 1, #meters do counts = max(counts, counts_for(meters[i])) end
+  for i = 1, #meters do counts = max(counts, min(counts_for(meters[i]), longest)) end
   local is_kept = wall + counts + grace <= kept_until
   local keep = counts + grace + min(counts / 4, most_spare)
   if not is_kept then kept_until = wall + keep end
