@@ -1,4 +1,4 @@
-import { abortReason, type Clock } from '../kernel/index.js';
+import { abortReason, type Clock, untilAborted } from '../kernel/index.js';
 import type { RefusalReason } from './contract.js';
 import { windowMsOf } from './decision.js';
 import type { Desk, DeskAnswer } from './desk.js';
@@ -99,11 +99,12 @@ export class Admissions {
       return isPatient ? undefined : this.#refusal(request, 'quota', this.#queueMs(request));
     const attempt = this.#attempt(request);
     if (!(attempt instanceof Promise)) return this.#tried(request, attempt, isPatient);
-    return attempt.then((done) => {
+    const tried = attempt.then((done) => {
       if (!signal?.aborted) return this.#tried(request, done, isPatient);
       if (done.ok) this.#giveBack(request, done.verdict);
       throw abortReason(signal);
     });
+    return untilAborted(tried, signal);
   }
 
   #tried(request: Request, attempt: Attempt<DeskAnswer>, isPatient: boolean): Admission | undefined {

@@ -57,15 +57,9 @@ export class Prefetching {
 
   /**
    * The same, waiting for what is on its way or worth asking for; those who come meanwhile share it.
-   * @param until how long to go on when others were faster
    */
-  async taken(key: SharedKey, amounts: Amounts, options: DeskTake, until: number): Promise<DeskAnswer | undefined> {
-    for (;;) {
-      const hasCome = await this.#refill(key, amounts, options.limits);
-      if (!hasCome) return undefined;
-      const answer = this.take(key, amounts, options);
-      if (answer || this.#options.clock.now() >= until) return answer;
-    }
+  async taken(key: SharedKey, amounts: Amounts, options: DeskTake): Promise<DeskAnswer | undefined> {
+    return (await this.#refill(key, amounts, options.limits)) ? this.take(key, amounts, options) : undefined;
   }
 
   /** Back to what is in hand, as far as there is room for it; what was used beyond it comes out of that as well. */

@@ -111,7 +111,7 @@ export class StoreDesk implements Desk<Promise<DeskAnswer>> {
     const shared = this.#keys.of(key);
     this.#peers.touch(begunAt);
     if (this.#prefetching) {
-      const fetched = await this.#prefetching.taken(shared, amounts, options, begunAt + storeTimeoutMs / 2);
+      const fetched = await this.#prefetching.taken(shared, amounts, options);
       if (fetched) return fetched;
     }
     const { limits, leaseTtlMs } = options;
