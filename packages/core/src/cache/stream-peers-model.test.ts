@@ -42,6 +42,8 @@ interface Production {
 
 const processes = 4;
 const sourceFailed = new Error('the source has failed');
+/** How many a waiting process lets go before it; see StreamOpening. */
+const mostRuns = 3;
 /** By then all that waits for something has had it, or has given up. */
 const longestMs = 90_000;
 
@@ -111,12 +113,16 @@ class Story {
     return 'whole';
   }
 
-  /** The most that were under way at once in processes that lived. */
+  /**
+   * The most that were under way at once in processes that lived, as long as none has waited for so many who all ended before their
+   * first chunk that it produces by itself.
+   */
   get mostAtOnce(): number {
+    const productions = this.productions.slice(0, 1 + mostRuns);
     const end = ({ process, to }: Production): number => Math.min(to, this.#killedAt[process] ?? 0);
     const at = ({ from }: Production): number =>
-      this.productions.filter((other) => other.from <= from && from < end(other)).length;
-    return Math.max(0, ...this.productions.map(at));
+      productions.filter((other) => other.from <= from && from < end(other)).length;
+    return Math.max(0, ...productions.map(at));
   }
 
   async *#produce(process: number, { signal }: StreamComputation): AsyncGenerator<Chunk> {
