@@ -5,6 +5,8 @@ const nest11 = fileURLToPath(new URL('test/nest-11/node_modules/', import.meta.u
 
 export default defineConfig({
   test: {
+    // Its default is one less than there are cores, which on two of them is one.
+    maxWorkers: 2,
     reporters: ['default', './test/summary-reporter.ts'],
     projects: [
       {
@@ -27,7 +29,9 @@ export default defineConfig({
           globalSetup: './test/services.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // Alone, and one after the other: they watch clocks, and processes of their own want the cores.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
