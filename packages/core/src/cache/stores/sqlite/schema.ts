@@ -63,12 +63,16 @@ export function createSchema(db: DatabaseSync, epoch: string): void {
   }
 }
 
-export function isEmpty(db: DatabaseSync): boolean {
+export function isEmpty(db: Pick<DatabaseSync, 'prepare'>): boolean {
   return db.prepare('select 1 from sqlite_master').get() === undefined;
 }
 
-/** Empty, or made by something that uses `createSchema`: anything else belongs to another program. */
-export function isOurs(db: DatabaseSync): boolean {
+/**
+ * Empty, or made by something that uses `createSchema`: anything else belongs to another program. Another process may be making
+ * it at this moment: the id comes with the tables, so it is read after them.
+ */
+export function isOurs(db: Pick<DatabaseSync, 'prepare'>): boolean {
+  const wasEmpty = isEmpty(db);
   const [id] = Object.values(db.prepare('pragma application_id').get() ?? {});
-  return id === applicationId || (id === 0 && isEmpty(db));
+  return id === applicationId || (id === 0 && wasEmpty);
 }
