@@ -1,4 +1,5 @@
 export { abortReason, deadlineError, type LinkedAbort, linkAbort, untilAborted, wait } from './abort.js';
+export { fullJitterMs } from './backoff.js';
 export { Breaker, type BreakerState } from './breaker.js';
 export { type ByteSize, byteSizeOf, parseByteSize } from './bytes.js';
 export { ambientRules, badOption, checkOptions, type Rule, type Rules, rule } from './check.js';
@@ -21,6 +22,12 @@ export { type ErrorDetails, errorCodes, isWarmpathError, WarmpathError, type War
 export { canonicalKey, compactKey, digestKey, digestText } from './key.js';
 export { safeListener } from './listener.js';
 export { answerHeaders, type Problem, problemHeaders, problemOf } from './problem.js';
+export { AbortWatch } from './queue/abort-watch.js';
+export { FairQueue } from './queue/fair-queue.js';
+export { IndexedHeap, type Placed } from './queue/indexed-heap.js';
+export { dueBy, PriorityClasses } from './queue/priority-classes.js';
+export { lowestPriority, type Newcomer, type Queued, slots } from './queue/queued.js';
 export { type Random, seededRandom, systemRandom } from './random.js';
 export type { RedisPort, RedisSubscriber, RedisValue, Script } from './redis-port.js';
+export { isRetryable, nonRetryable, retryAfterMs } from './retryable.js';
 export { stringFrom, tenantFrom } from './string-from.js';

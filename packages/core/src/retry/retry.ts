@@ -10,11 +10,14 @@ import {
   type Duration,
   deadlineError,
   durationMs,
+  fullJitterMs,
+  isRetryable,
   joinSignals,
   linkAbort,
   type Random,
   type Rules,
   remainingMs,
+  retryAfterMs,
   rule,
   runInContext,
   safeListener,
@@ -23,8 +26,6 @@ import {
   untilAborted,
   wait,
 } from '../kernel/index.js';
-import { fullJitterMs } from './backoff.js';
-import { isRetryable, retryAfterMs } from './classify.js';
 
 export interface RetryOptions {
   /** Names the work in errors and events. Default `'retry'`. */

@@ -1,6 +1,4 @@
-import type { Placed } from './indexed-heap.js';
-import { PriorityClasses } from './priority-classes.js';
-import type { Queued } from './queued.js';
+import { type Placed, PriorityClasses, type Queued } from '../../kernel/index.js';
 
 /** What somebody else gives back is seen by looking: soon at first, then ever less often. */
 const firstLookMs = 25;

@@ -1,6 +1,6 @@
+import type { Queued } from '../../kernel/index.js';
 import type { Amounts } from '../dimensions.js';
 import type { Line } from './line.js';
-import type { Queued } from './queued.js';
 import type { Outcome, Wish } from './wish.js';
 
 /** A wish in its place, and whoever waits for it. */

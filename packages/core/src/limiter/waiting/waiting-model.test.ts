@@ -1,8 +1,8 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { dueBy } from '../../kernel/index.js';
 import { createFakeClock, type FakeClock } from '../../testing/index.js';
-import { dueBy } from './priority-classes.js';
 import { type Attempt, type Outcome, WaitingRoom, type Wish } from './waiting-room.js';
 
 const weights: Readonly<Record<string, number>> = { a: 1, b: 3, c: 0.5 };

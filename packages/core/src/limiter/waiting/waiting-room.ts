@@ -1,9 +1,14 @@
-import { abortReason, badOption, type Timer, WarmpathError } from '../../kernel/index.js';
-import { AbortWatch } from './abort-watch.js';
-import { IndexedHeap } from './indexed-heap.js';
+import {
+  AbortWatch,
+  abortReason,
+  badOption,
+  dueBy,
+  IndexedHeap,
+  slots,
+  type Timer,
+  WarmpathError,
+} from '../../kernel/index.js';
 import { Line } from './line.js';
-import { dueBy } from './priority-classes.js';
-import { slots } from './queued.js';
 import { Waiter } from './waiter.js';
 import type { Attempt, Outcome, WaitingRoomOptions, Wish } from './wish.js';
 

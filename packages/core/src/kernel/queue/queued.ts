@@ -1,13 +1,13 @@
-import type { Amounts } from '../dimensions.js';
 import type { Placed } from './indexed-heap.js';
 
 /** The class of priority that is served last; 0 is served first. */
 export const lowestPriority = 9;
 
-/** What decides about the place of a newcomer among those who wait for the same key. */
+/** What decides about the place of a newcomer among those who wait for the same thing. */
 export interface Newcomer {
   readonly tenant: string;
-  readonly amounts: Amounts;
+  /** What it needs, by dimension: for sums of what is ahead of a newcomer. */
+  readonly amounts: readonly number[];
   /** For fairness among tenants, above 0: of a share of what there is, so that one dimension compares with another. */
   readonly cost: number;
   /** The share of its tenant, above 0. */

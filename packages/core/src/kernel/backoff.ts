@@ -1,4 +1,4 @@
-import type { Random } from '../kernel/index.js';
+import type { Random } from './random.js';
 
 /**
  * Full jitter (M. Brooker, "Exponential Backoff And Jitter", AWS 2015): a delay drawn evenly from 0 to the exponential

@@ -1,4 +1,4 @@
-import { isWarmpathError } from '../kernel/index.js';
+import { isWarmpathError } from './errors.js';
 
 const nonRetryables = new WeakSet<Error>();
 
