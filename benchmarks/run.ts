@@ -3,8 +3,8 @@
 
 import { parseArgs } from 'node:util';
 import { answers } from '#answers';
+import { batcher } from '#batcher';
 import { cache } from '#cache';
-import { firstSlice } from '#first-slice';
 import type { Outcome } from '#harness';
 import { keys } from '#keys';
 import { limiter } from '#limiter';
@@ -15,7 +15,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = {
   cache,
   'shared-cache': sharedCache,
   limiter,
-  'first-slice': firstSlice,
+  batcher,
   answers,
 };
 

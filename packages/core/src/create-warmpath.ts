@@ -1,8 +1,17 @@
+import { type BatchedEmbedder, type BatchedEmbedderOptions, batchedEmbedder } from './batched-embedder.js';
 import { type Batcher, type BatcherOptions, type BatchFunction, createBatcher } from './batcher/index.js';
 import { type Cache, type CacheOptions, cacheRules, createCache } from './cache/index.js';
 import { type ChatOptions, checkChat, toBackend } from './chat-options.js';
 import { type Chat, createChat } from './create-chat.js';
 import type { WarmpathEvent } from './events.js';
+import {
+  createExecutor,
+  type Executor,
+  type ExecutorOptions,
+  type PipelineOptions,
+  type PipelineStart,
+  pipeline,
+} from './executor/index.js';
 import {
   ambientRules,
   badOption,
@@ -17,6 +26,7 @@ import {
   WarmpathError,
 } from './kernel/index.js';
 import { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus, limiterRules } from './limiter/index.js';
+import type { Embedder } from './models/index.js';
 import { type AttemptCall, type RetryOptions, retry } from './retry/index.js';
 import {
   createPerformanceRecorder,
@@ -54,8 +64,8 @@ export interface RuntimeSnapshot extends PerformanceSnapshot {
 }
 
 /**
- * One runtime: its parts share a clock, a listener and a snapshot. Caches, limiters and batchers are made once for each
- * name; asking again with the name alone gives the same one.
+ * One runtime: its parts share a clock, a listener and a snapshot. Caches, limiters, batchers, embedders and executors are made
+ * once for each name; asking again with the name alone gives the same one.
  */
 export interface Warmpath {
   readonly clock: Clock;
@@ -63,11 +73,17 @@ export interface Warmpath {
   /** @throws WarmpathError `WP_BAD_OPTION`, also for options given a second time, or another function to batch with */
   cache(name: string, options?: Omit<CacheOptions, Given>): Cache;
   limiter(name: string, options?: Omit<LimiterOptions, Given>): Limiter;
-  batcher<Item, Result>(
+  batcher<Item, Result, Key = Item>(
     name: string,
-    run: BatchFunction<Item, Result>,
-    options?: Omit<BatcherOptions<Item>, Given>,
+    run: BatchFunction<Item, Result, Key>,
+    options?: Omit<BatcherOptions<Item, Key>, Given>,
   ): Batcher<Item, Result>;
+  /** An embedder that finds vectors in a cache and packs what is missing into few calls. */
+  embedder(name: string, embedder: Embedder, options?: Omit<BatchedEmbedderOptions, Given>): BatchedEmbedder;
+  /** Tasks side by side within bounds. */
+  executor(name: string, options?: Omit<ExecutorOptions, Given>): Executor;
+  /** The beginning of a graph of steps; made anew at each call, since it is nothing but its steps. */
+  pipeline<Input>(name: string, options?: Omit<PipelineOptions, Given>): PipelineStart<Input, Record<never, never>>;
   retry<T>(name: string, attempt: (call: AttemptCall) => Promise<T>, options?: Omit<RetryOptions, Given>): Promise<T>;
   /** Questions to the models, through every layer. */
   readonly chat: Chat;
@@ -76,7 +92,7 @@ export interface Warmpath {
   /** For adapters: what they report joins the listener and the snapshot. */
   report(event: WarmpathEvent): void;
   /**
-   * Sends what is waiting in batchers and waits for it (5 s at the most), then for writes to stores (one store deadline).
+   * Sends what is waiting in batchers and lets tasks end, for 5 s at the most each, then waits for writes to stores (one store deadline).
    * Stores that were passed in stay open: whoever made one closes it. Idempotent.
    */
   close(): Promise<void>;
@@ -110,6 +126,8 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   const caches = new Registry<Cache>('cache');
   const limiters = new Registry<Limiter>('limiter');
   const batchers = new Registry<Batcher<never, unknown>>('batcher');
+  const embedders = new Registry<BatchedEmbedder>('embedder');
+  const executors = new Registry<Executor>('executor');
 
   function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
     return caches.get(name, own, () => createCache({ ...options.cache, ...given(own), ...ambient, random, name }));
@@ -142,11 +160,18 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     random,
     cache,
     limiter,
-    batcher: <Item, Result>(name: string, run: BatchFunction<Item, Result>, own?: Omit<BatcherOptions<Item>, Given>) =>
-      batchers.get(name, own, () => createBatcher<Item, Result>(run, { ...own, ...ambient, name }), run) as Batcher<
-        Item,
-        Result
-      >,
+    batcher<Item, Result, Key = Item>(
+      name: string,
+      run: BatchFunction<Item, Result, Key>,
+      own?: Omit<BatcherOptions<Item, Key>, Given>,
+    ) {
+      const make = () => createBatcher(run, { ...own, ...ambient, random, name });
+      return batchers.get(name, own, make, run) as Batcher<Item, Result>;
+    },
+    embedder: (name, model, own) =>
+      embedders.get(name, own, () => batchedEmbedder(model, { ...own, ...ambient, random, name }), model),
+    executor: (name, own) => executors.get(name, own, () => createExecutor({ ...own, ...ambient, name })),
+    pipeline: (name, own) => pipeline(name, { ...own, ...ambient }),
     retry: (name, attempt, own) => retry(attempt, { ...own, ...ambient, random, name }),
     get chat() {
       if (chat) return chat;
@@ -161,7 +186,8 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     },
     report,
     async close() {
-      await Promise.all(batchers.all().map((batcher) => batcher.close()));
+      await Promise.all(executors.all().map((executor) => executor.close()));
+      await Promise.all([...batchers.all(), ...embedders.all()].map((batcher) => batcher.close())); // a last task may have asked
       await Promise.all(caches.all().map((cache) => cache.close())); // a last batch may have written
       await Promise.all(limiters.all().map((limiter) => limiter.close()));
     },

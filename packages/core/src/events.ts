@@ -1,5 +1,6 @@
 import type { BatcherEvent } from './batcher/index.js';
 import type { CacheEvent } from './cache/index.js';
+import type { ExecutorEvent, PipelineEvent } from './executor/index.js';
 import type { LimiterEvent } from './limiter/index.js';
 import type { FallbackEvent, RetryEvent } from './retry/index.js';
 import type { SelectorEvent } from './selector/index.js';
@@ -20,8 +21,10 @@ export interface ModelEvent {
 export type WarmpathEvent =
   | BatcherEvent
   | CacheEvent
+  | ExecutorEvent
   | FallbackEvent
   | LimiterEvent
   | ModelEvent
+  | PipelineEvent
   | RetryEvent
   | SelectorEvent;

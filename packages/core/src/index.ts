@@ -1,9 +1,16 @@
+export { type BatchedEmbedder, type BatchedEmbedderOptions, batchedEmbedder } from './batched-embedder.js';
 export {
+  type BatchCall,
   type Batcher,
   type BatcherEvent,
   type BatcherOptions,
+  type BatcherStats,
   type BatchFunction,
+  type BatchResults,
   createBatcher,
+  type FailureKind,
+  type LoadCall,
+  type StatedCap,
 } from './batcher/index.js';
 export {
   type Cache,
@@ -33,6 +40,30 @@ export type { ChatBackend, ChatOptions } from './chat-options.js';
 export type { AnswerLayer, Chat, StreamedAnswer } from './create-chat.js';
 export { createWarmpath, type RuntimeSnapshot, type Warmpath, type WarmpathOptions } from './create-warmpath.js';
 export type { ModelEvent, WarmpathEvent } from './events.js';
+export {
+  createExecutor,
+  type Executor,
+  type ExecutorEvent,
+  type ExecutorOptions,
+  type ExecutorStats,
+  type ExecutorTask,
+  type FallbackResult,
+  type ItemOutcome,
+  type Pipeline,
+  type PipelineEvent,
+  type PipelineReport,
+  type PipelineRun,
+  type PipelineStart,
+  pipeline,
+  type ResultsOf,
+  type RunReport,
+  type TaskCall,
+  type TaskOptions,
+  type TaskOutcome,
+  type Timeline,
+  type TimelineEntry,
+  type WithResult,
+} from './executor/index.js';
 export {
   type AttemptBudget,
   type ByteSize,
@@ -83,6 +114,7 @@ export {
   type ChatModel,
   type ChatRequest,
   type Citation,
+  type Embedder,
   extractive,
   type FinishReason,
   type ModelCall,

@@ -20,6 +20,11 @@ export class SimulatedClock implements Clock {
     return this.#now;
   }
 
+  /** Timers that have neither run nor been cancelled. */
+  get pending(): number {
+    return this.#heap.filter(({ isCancelled }) => !isCancelled).length;
+  }
+
   wall(): number {
     return Date.UTC(2026, 0, 1) + this.#now;
   }

@@ -1,11 +1,6 @@
+export type { BatchCall, BatchResults } from '@warmpath/core/batcher';
 export { type CacheReport, withCacheReports } from './cache-report.js';
-export {
-  type BatchCall,
-  Batched,
-  type BatchedDecorator,
-  type BatchedOptions,
-  type BatchMethod,
-} from './decorators/batched.js';
+export { Batched, type BatchedDecorator, type BatchedOptions, type BatchMethod } from './decorators/batched.js';
 export { Cached, type CachedOptions } from './decorators/cached.js';
 export { bindWarmpath } from './decorators/decorated-method.js';
 export type {

@@ -12,6 +12,9 @@ export abstract class WarmpathRuntime implements Warmpath {
   abstract cache: Warmpath['cache'];
   abstract limiter: Warmpath['limiter'];
   abstract batcher: Warmpath['batcher'];
+  abstract embedder: Warmpath['embedder'];
+  abstract executor: Warmpath['executor'];
+  abstract pipeline: Warmpath['pipeline'];
   abstract retry: Warmpath['retry'];
   abstract snapshot: Warmpath['snapshot'];
   abstract report: Warmpath['report'];

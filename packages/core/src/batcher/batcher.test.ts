@@ -9,7 +9,7 @@ const double = async (items: readonly number[]): Promise<number[]> => items.map(
 
 function setUp<Item = number, Result = number>(
   run: BatchFunction<Item, Result> = double as never,
-  options: BatcherOptions = {},
+  options: BatcherOptions<Item, Item> = {},
 ) {
   const clock = createFakeClock();
   const events: BatcherEvent[] = [];
@@ -35,35 +35,280 @@ function held() {
 }
 
 describe('when a batch goes', () => {
-  it('is at the end of the window, counted from its first item', async () => {
-    const { batcher, clock, run, events } = setUp(undefined, { window: '50ms' });
-    const first = batcher.load(1);
-    await clock.advance(49);
-    const second = batcher.load(2);
-    expect(run).not.toHaveBeenCalled();
-    await clock.advance(1);
-    expect(await Promise.all([first, second])).toEqual([2, 4]);
-    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2]]);
-    expect(events).toEqual([{ type: 'batch.done', batcher: 'batcher', items: 2, ms: 0 }]);
-  });
-
-  it('is at once when it is full, and the next one has a window of its own', async () => {
-    const { batcher, clock, run } = setUp(undefined, { maxItems: 3 });
-    const loads = batcher.loadMany([1, 2, 3, 4]);
+  it('is at the end of the turn on an idle batcher, with all that the turn has asked for', async () => {
+    const { batcher, clock, run, events } = setUp();
+    const loads = [batcher.load(1), Promise.resolve().then(() => batcher.load(2))];
     await clock.settle();
-    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2, 3]]);
-    await clock.advance(50);
-    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2, 3], [4]]);
-    expect(await loads).toEqual([2, 4, 6, 8]);
+    expect(await Promise.all(loads)).toEqual([2, 4]);
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2]]);
+    expect(events).toEqual([
+      { type: 'batch.done', batcher: 'batcher', items: 2, fill: 2 / 32, trigger: 'idle', ms: 0, waitedMs: 0 },
+    ]);
     expect(clock.pending).toBe(0);
   });
 
-  it('may be at the end of the turn, with a window of 0', async () => {
-    const { batcher, clock, run } = setUp(undefined, { window: 0 });
-    const loads = [batcher.load(1), batcher.load(2)];
-    await clock.advance(0);
-    expect(await Promise.all(loads)).toEqual([2, 4]);
+  it('is at the end of the window while another one is under way, counted from its first item', async () => {
+    const { run, calls } = held();
+    const { batcher, clock, events } = setUp(run, { window: '50ms' });
+    const loads = [batcher.load(0)];
+    await clock.settle();
+    loads.push(batcher.load(1));
+    await clock.advance(49);
+    loads.push(batcher.load(2));
+    await clock.settle();
+    expect(calls).toHaveLength(1);
+    await clock.advance(1);
+    expect(calls.map(({ items }) => items)).toEqual([[0], [1, 2]]);
+    calls[1]?.answer([10, 20]);
+    calls[0]?.answer([5]);
+    expect(await Promise.all(loads)).toEqual([5, 10, 20]);
+    expect(events).toMatchObject([{ trigger: 'window', waitedMs: 50 }, { trigger: 'idle' }]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('is when nothing is under way any more', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run);
+    const loads = [batcher.load(0)];
+    await clock.settle();
+    loads.push(batcher.load(1));
+    await clock.advance(20);
+    loads.push(batcher.load(2));
+    calls[0]?.answer([0]);
+    await clock.settle();
+    expect(calls.map(({ items }) => items)).toEqual([[0], [1, 2]]);
+    calls[1]?.answer([1, 2]);
+    expect(await Promise.all(loads)).toEqual([0, 1, 2]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('is when it is full, at the end of that turn, and the next one has a window of its own', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run, { maxItems: 3 });
+    const loads = batcher.loadMany([1, 2, 3, 4, 5, 6, 7]);
+    await clock.settle();
+    expect(calls.map(({ items }) => items)).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]);
+    await clock.advance(50);
+    expect(calls.map(({ items }) => items).at(2)).toEqual([7]);
+    for (const { items, answer } of calls) answer(items);
+    expect(await loads).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('is at the end of the turn with a window of 0, whatever is under way', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run, { window: 0 });
+    const loads = batcher.loadMany([1, 2]);
+    await clock.settle();
+    const others = batcher.loadMany([3, 4]);
+    await clock.settle();
+    expect(calls.map(({ items }) => items)).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+    for (const { items, answer } of calls) answer(items);
+    expect([await loads, await others]).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+  });
+
+  it('is early enough for the earliest deadline, by what calls have taken', async () => {
+    const { batcher, clock, run, events } = setUp(
+      async (items: readonly number[]) => {
+        await wait(clock, 20);
+        return [...items];
+      },
+      { window: '1h' },
+    );
+    const wait = (of: typeof clock, ms: number) => new Promise<void>((resolve) => void of.schedule(ms, resolve));
+    for (let turn = 0; turn < 20; turn++) {
+      const known = batcher.load(turn);
+      await clock.advance(20);
+      await known;
+    }
+    run.mockClear();
+    events.length = 0;
+    const blocking = batcher.load(100);
+    await clock.settle();
+    const [patient, pressed] = [
+      batcher.load(101),
+      runInContext({ deadline: clock.now() + 35 }, () => batcher.load(102)),
+    ];
+    await clock.advance(14);
     expect(run).toHaveBeenCalledTimes(1);
+    await clock.advance(1);
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[100], [101, 102]]);
+    await clock.advance(20);
+    expect(await Promise.all([blocking, patient, pressed])).toEqual([100, 101, 102]);
+    expect(events).toMatchObject([{ trigger: 'idle' }, { trigger: 'deadline', waitedMs: expect.closeTo(15, 0) }]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('waits for others on an idle batcher as long as a call takes, once they can be expected within that time', async () => {
+    const clock = createFakeClock();
+    const sizes: number[] = [];
+    const run = (items: readonly number[]) =>
+      new Promise<number[]>((resolve) => {
+        sizes.push(items.length);
+        clock.schedule(20, () => resolve([...items]));
+      });
+    const batcher = createBatcher(run, { clock, maxItems: 8 });
+    const loads: Promise<number>[] = [];
+    const arrive = async (count: number, everyMs: number): Promise<void> => {
+      for (let item = 0; item < count; item++) {
+        loads.push(batcher.load(item));
+        await clock.advance(everyMs);
+      }
+    };
+    await arrive(10, 100);
+    expect(sizes).toEqual(Array(10).fill(1));
+    await arrive(100, 5);
+    sizes.length = 0;
+    await arrive(100, 5);
+    expect(Math.min(...sizes)).toBeGreaterThanOrEqual(4);
+    await arrive(40, 100);
+    sizes.length = 0;
+    await arrive(10, 100);
+    expect(sizes).toEqual(Array(10).fill(1));
+    await Promise.all(loads);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('waits for a place among the calls under way, and each tenant gets one in turn', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run, { maxItems: 2, maxConcurrent: 1 });
+    const flood = runInContext({ tenant: 'flood' }, () => batcher.loadMany([1, 2, 3, 4, 5, 6]));
+    await clock.settle();
+    const other = runInContext({ tenant: 'other' }, () => batcher.loadMany([11, 12]));
+    await clock.settle();
+    for (let turn = 0; turn < 4; turn++) {
+      expect(calls).toHaveLength(turn + 1);
+      expect(batcher.stats()).toMatchObject({ underWay: 1, waiting: 6 - 2 * turn });
+      calls[turn]?.answer(calls[turn]?.items);
+      await clock.settle();
+    }
+    expect(calls.map(({ items }) => items)).toEqual([
+      [1, 2],
+      [3, 4],
+      [11, 12],
+      [5, 6],
+    ]);
+    expect([await flood, await other]).toEqual([
+      [1, 2, 3, 4, 5, 6],
+      [11, 12],
+    ]);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('what goes into a batch', () => {
+  const sizesOf = async <Item>(items: readonly Item[], options: BatcherOptions<Item, Item>) => {
+    const { batcher, clock, run } = setUp<Item, Item>(async (batch) => [...batch], options);
+    const loads = batcher.loadMany(items);
+    await clock.advance(1_000);
+    expect(await loads).toEqual(items);
+    return run.mock.calls.map(([batch]) => batch);
+  };
+
+  it('weighs no more than it may, packed so that few batches are needed, in the order of arrival', async () => {
+    const options = { weight: (item: number) => item, maxWeight: 10 };
+    expect(await sizesOf([6, 7, 2, 4, 1], options)).toEqual([
+      [6, 4],
+      [7, 2, 1],
+    ]);
+  });
+
+  it('has no more bytes than it may: of texts in UTF-8, of binary data as it is, of others as JSON', async () => {
+    const maxBytes = 8;
+    expect(await sizesOf(['äöü', 'ab', 'abc'], { maxBytes })).toEqual([['äöü', 'ab'], ['abc']]);
+    const [six, three] = [new Uint8Array(6), new Uint8Array(3)];
+    expect(await sizesOf([six, three], { maxBytes })).toEqual([[six], [three]]);
+    expect(await sizesOf([{ a: 1 }, [1]], { maxBytes })).toEqual([[{ a: 1 }], [[1]]]);
+  });
+
+  it('is refused where it is too large for any batch, and costs the others nothing', async () => {
+    const { batcher, clock } = setUp(double, { weight: (item) => item, maxWeight: 10, name: 'embed' });
+    const loads = batcher.loadSettled([1, 11, 2]);
+    await clock.settle();
+    expect(await loads).toEqual([
+      2,
+      expect.objectContaining({
+        code: 'WP_BATCH_ITEM_TOO_LARGE',
+        message: expect.stringMatching(/'embed'.*weighs 11.*'maxWeight' is 10/),
+      }),
+      4,
+    ]);
+  });
+
+  it.each([Number.NaN, -1, Number.POSITIVE_INFINITY, '5'])('is refused where it weighs %s', async (weight) => {
+    const { batcher } = setUp(double, { weight: () => weight as number });
+    await expect(batcher.load(1)).rejects.toMatchObject({ code: 'WP_BAD_OPTION' });
+  });
+
+  it('rejects the load whose weight, key or apart function throws', async () => {
+    const broken = () => {
+      throw new Error('broken');
+    };
+    for (const option of ['weight', 'key', 'apart']) {
+      const { batcher, clock } = setUp(double, { [option]: broken });
+      await expect(batcher.load(1)).rejects.toThrow('broken');
+      expect(clock.pending).toBe(0);
+    }
+  });
+
+  it('is each item once, whoever asks for it; everybody gets its outcome', async () => {
+    const { batcher, clock, run } = setUp(async (items: readonly number[]) =>
+      items.map((item) => (item === 3 ? new Error('three') : item * 2)),
+    );
+    const loads = batcher.loadSettled([1, 2, 1, 3, 3, 1]);
+    await clock.settle();
+    expect(await loads).toEqual([2, 4, 2, new Error('three'), new Error('three'), 2]);
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2, 3]]);
+    expect(batcher.stats()).toMatchObject({ items: 3, joined: 3, waiting: 0, batches: 1 });
+  });
+
+  it('is full of different items: what is the same does not count', async () => {
+    const { batcher, clock, run } = setUp(double, { maxItems: 3 });
+    const loads = batcher.loadMany([1, 1, 1, 2, 2, 3, 4]);
+    await clock.settle();
+    expect(await loads).toEqual([2, 2, 2, 4, 4, 6, 8]);
+    expect(run.mock.calls.map(([items]) => items)).toEqual([[1, 2, 3], [4]]);
+  });
+
+  it('goes by a key of one’s own, or by none', async () => {
+    const texts = ['A', 'a', 'b'];
+    const upper = async (items: readonly string[]) => items.map((item) => `${item}!`);
+    const byKey = setUp<string, string>(upper, { key: (text) => text.toLowerCase() });
+    const loads = byKey.batcher.loadMany(texts);
+    await byKey.clock.settle();
+    expect(await loads).toEqual(['A!', 'A!', 'b!']);
+    const each = setUp<string, string>(upper, { key: false });
+    const all = each.batcher.loadMany(['a', 'a']);
+    await each.clock.settle();
+    expect(await all).toEqual(['a!', 'a!']);
+    expect(each.run.mock.calls.map(([items]) => items)).toEqual([['a', 'a']]);
+  });
+
+  it('is at most as many waiting as they may be', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run, { maxItems: 1, maxConcurrent: 1, maxWaiting: 2, name: 'embed' });
+    const loads = [batcher.load(1)];
+    await clock.settle();
+    loads.push(batcher.load(2), batcher.load(3));
+    await expect(batcher.load(4)).rejects.toMatchObject({
+      code: 'WP_OVERLOADED',
+      message: expect.stringContaining("'embed' has 2 items waiting"),
+      details: { waiting: 2, maxWaiting: 2, underWay: 1, maxConcurrent: 1 },
+    });
+    for (let turn = 0; turn < 3; turn++) {
+      calls[turn]?.answer(calls[turn]?.items);
+      await clock.settle();
+    }
+    expect(await Promise.all(loads)).toEqual([1, 2, 3]);
   });
 });
 
@@ -260,6 +505,8 @@ describe('leaving', () => {
     await expect(late).rejects.toMatchObject({ code: 'WP_DEADLINE' });
     expect(calls.map(({ items, signal }) => [items, signal.aborted])).toEqual([[[2], true]]);
     await expect(runInContext({ deadline: 80 }, () => batcher.load(3))).rejects.toMatchObject({ code: 'WP_DEADLINE' });
+    calls[0]?.answer([2]);
+    await clock.settle();
     expect(clock.pending).toBe(0);
   });
 

@@ -1,273 +1,316 @@
 import {
   abortReason,
-  ambientRules,
+  atTurnsEnd,
   badOption,
-  type Clock,
-  checkOptions,
+  coarseNow,
   currentContext,
-  type Duration,
   deadlineError,
-  durationMs,
-  type LinkedAbort,
   linkAbort,
-  type Rules,
-  remainingMs,
-  rule,
-  runShared,
-  safeListener,
-  systemClock,
-  type Timer,
   untilAborted,
   WarmpathError,
 } from '../kernel/index.js';
-
-/**
- * Answers many items in one call: one result for each, in their order; an Error value fails its own item alone. It runs
- * with the tenant of its items, or with none where `scope` is `'shared'`.
- */
-export type BatchFunction<Item, Result> = (
-  items: readonly Item[],
-  call: { readonly signal: AbortSignal },
-) => Promise<readonly (Result | Error)[]>;
-
-export interface BatcherOptions<Item = unknown> {
-  /** Names the batcher in errors and events. Default `'batcher'`. */
-  readonly name?: string;
-  /** A batch of this size goes at once. Default 32. */
-  readonly maxItems?: number;
-  /** How long an item waits for others at the most. Default 50 ms. */
-  readonly window?: Duration;
-  /**
-   * Whose items travel together. `'caller'` (default): those of one tenant, and the call runs as that tenant. `'shared'`:
-   * everybody's, and the call runs as nobody; for work that treats all alike, such as embedding a text.
-   */
-  readonly scope?: 'caller' | 'shared';
-  /** Items for which this differs never travel together, such as those for two models. Default: all may. */
-  readonly apart?: (item: Item) => unknown;
-  readonly clock?: Clock;
-  readonly onEvent?: (event: BatcherEvent) => void;
-}
-
-export interface BatcherEvent {
-  readonly type: 'batch.done' | 'batch.failed';
-  readonly batcher: string;
-  readonly items: number;
-  readonly ms: number;
-}
-
-export interface Batcher<Item, Result> {
-  /**
-   * The result of one item, which travels with others. A caller whose signal is aborted leaves: before the batch goes its
-   * item is taken out, afterwards the call goes on for the others and is aborted when nobody is left.
-   */
-  load(item: Item, call?: { readonly signal?: AbortSignal }): Promise<Result>;
-  /** `load` for each item; rejects with the first failure. */
-  loadMany(items: readonly Item[], call?: { readonly signal?: AbortSignal }): Promise<Result[]>;
-  /**
-   * Sends what is waiting, refuses what comes later (`WP_CLOSED`) and waits for the calls under way, for 5 s at the most:
-   * those that are not over by then are aborted and their items rejected.
-   */
-  close(): Promise<void>;
-}
-
-interface Waiting<Item, Result> {
-  readonly item: Item;
-  resolve(result: Result): void;
-  reject(error: unknown): void;
-}
-
-/** A batch's state lives with the batch, never in the batcher: the next one may fill while this one is under way. */
-interface Batch<Item, Result> {
-  readonly apart: unknown;
-  readonly tenant: string | undefined;
-  readonly waiting: Set<Waiting<Item, Result>>;
-  readonly controller: AbortController;
-  timer: Timer | undefined;
-  sent: boolean;
-}
-
-export const batcherRules: Rules<BatcherOptions> = {
-  name: rule.text,
-  maxItems: rule.integer(1),
-  window: rule.duration,
-  scope: rule.oneOf('caller', 'shared'),
-  apart: rule.function,
-  clock: ambientRules.clock,
-  onEvent: ambientRules.onEvent,
-};
+import type { Batcher, BatcherOptions, BatcherStats, BatchFunction, LoadCall } from './contract.js';
+import type { BatchTrigger } from './events.js';
+import type { Group } from './group.js';
+import { bytesOf, weighed } from './item-size.js';
+import { Journey } from './journey.js';
+import { Lanes } from './lanes.js';
+import { type Arrival, type Load, Watch } from './load.js';
+import { type BatcherConfig, resolveOptions } from './options.js';
+import { Sender } from './sender.js';
+import { Slots } from './slots.js';
+import { Watches } from './watches.js';
 
 /** How long `close()` waits for calls under way. */
 const closeGraceMs = 5_000;
+/** An instant and what a timer says of it may differ by what is lost in the sum of two numbers. */
+const roundingMs = 1e-6;
+const noCall: LoadCall = {};
 
 /**
- * Packs single calls into batches: one goes when it is full or when its first item has waited for the window.
- * @throws WarmpathError `WP_BAD_OPTION`; a load rejects with the batch function's error, or `WP_BATCH_MISMATCH`
+ * Packs single calls into batches. On an idle batcher one goes at the end of its turn, with whatever else was asked for in that
+ * turn; while calls are under way, items wait for others: until a limit is reached, the window is over, a deadline presses or
+ * nothing is under way any more. A call that fails is not everybody's failure: see `FailureKind`.
+ * @throws WarmpathError `WP_BAD_OPTION`; a load rejects as `Batcher.load` says
  */
-export function createBatcher<Item, Result>(
-  run: BatchFunction<Item, Result>,
-  options: BatcherOptions<Item> = {},
+export function createBatcher<Item, Result, Key = Item>(
+  run: BatchFunction<Item, Result, Key>,
+  options: BatcherOptions<Item, Key> = {},
 ): Batcher<Item, Result> {
-  checkOptions('createBatcher()', options, batcherRules as Rules<BatcherOptions<Item>>);
+  const config = resolveOptions(options);
   if (typeof run !== 'function') throw badOption('createBatcher()', 'run', 'a function', run);
-  return new WindowedBatcher(run, options);
+  return new PackingBatcher(run, config);
 }
 
-class WindowedBatcher<Item, Result> implements Batcher<Item, Result> {
-  readonly #run: BatchFunction<Item, Result>;
-  readonly #name: string;
-  readonly #maxItems: number;
-  readonly #windowMs: number;
-  readonly #isShared: boolean;
-  readonly #apart: (item: Item) => unknown;
-  readonly #clock: Clock;
-  readonly #onEvent: ((event: BatcherEvent) => void) | undefined;
-  /** The batches that are filling, by what keeps them apart and by tenant; none is older than the window. */
-  readonly #filling = new Map<unknown, Map<string | undefined, Batch<Item, Result>>>();
-  readonly #underWay = new Map<Batch<Item, Result>, Promise<void>>();
-  #closed = false;
+class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
+  readonly name: string;
+  readonly #config: BatcherConfig<Item, Key>;
+  readonly #lanes: Lanes<Item, Result, Key>;
+  readonly #slots: Slots;
+  readonly #watches: Watches<Item, Result>;
+  readonly #sender: Sender<Item, Result, Key>;
+  readonly #journeys = new Set<Journey<Item, Result, Key>>();
+  /** The groups in which items wait. */
+  readonly #waitingIn = new Set<Group<Item, Result>>();
+  /** Those whose next batch is due and waits for a place among the calls under way: one batch each in turn. */
+  readonly #ready = new Set<Group<Item, Result>>();
+  readonly #now: () => number;
+  readonly #keyOf: ((item: Item) => Key) | undefined;
+  #waiting = 0;
+  #joined = 0;
+  #closing: Promise<void> | undefined;
+  #onDrained: (() => void) | undefined;
 
-  constructor(run: BatchFunction<Item, Result>, options: BatcherOptions<Item>) {
-    const { name = 'batcher', maxItems = 32, window = '50ms', scope = 'caller', apart = () => undefined } = options;
-    const { clock = systemClock, onEvent } = options;
-    this.#run = run;
-    this.#name = name;
-    this.#maxItems = maxItems;
-    this.#windowMs = durationMs(window);
-    this.#isShared = scope === 'shared';
-    this.#apart = apart;
-    this.#clock = clock;
-    this.#onEvent = safeListener(onEvent);
-  }
-
-  load(item: Item, call: { readonly signal?: AbortSignal } = {}): Promise<Result> {
-    if (this.#closed) return Promise.reject(this.#closedError());
-    const what = `Batcher '${this.#name}'`;
-    const context = currentContext();
-    const parents = [call.signal, context?.signal];
-    for (const parent of parents) if (parent?.aborted) return Promise.reject(abortReason(parent));
-    const timeoutMs = remainingMs(this.#clock);
-    if (timeoutMs === 0) return Promise.reject(deadlineError(what, 0));
-    const batch = this.#batchFor(this.#apart(item), this.#isShared ? undefined : context?.tenant);
-    const result = new Promise<Result>((resolve, reject) => {
-      const waiting: Waiting<Item, Result> = { item, resolve, reject };
-      batch.waiting.add(waiting);
-      if (timeoutMs < Number.POSITIVE_INFINITY || parents.some(Boolean)) {
-        this.#leaveOnAbort(batch, waiting, linkAbort({ parents, timeoutMs, clock: this.#clock, what }));
-      }
+  constructor(run: BatchFunction<Item, Result, Key>, config: BatcherConfig<Item, Key>) {
+    this.name = config.name;
+    this.#config = config;
+    this.#now = coarseNow(config.clock);
+    this.#keyOf = config.key === false ? undefined : config.key;
+    this.#slots = new Slots(config.maxConcurrent);
+    this.#lanes = new Lanes(config, (group) => this.#afterLeaving(group));
+    this.#watches = new Watches(config.clock, `A load of batcher '${config.name}'`, (load, watch, reason) => {
+      load.reject(reason);
+      watch.place?.left(load, reason, watch);
     });
-    if (batch.waiting.size >= this.#maxItems) this.#send(batch);
-    return result;
+    this.#sender = new Sender(run, config, this.#slots, this.#watches, (group) => this.#afterCall(group));
   }
 
-  loadMany(items: readonly Item[], call?: { readonly signal?: AbortSignal }): Promise<Result[]> {
+  load(item: Item, call: LoadCall = noCall): Promise<Result> {
+    // Whatever is thrown in here rejects the promise.
+    return new Promise((resolve, reject) => this.#enter(item, call, resolve, reject));
+  }
+
+  loadMany(items: readonly Item[], call?: LoadCall): Promise<Result[]> {
     return Promise.all(items.map((item) => this.load(item, call)));
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const byTenant of [...this.#filling.values()]) for (const batch of [...byTenant.values()]) this.#send(batch);
-    const limit = linkAbort({ timeoutMs: closeGraceMs, clock: this.#clock, what: `Closing batcher '${this.#name}'` });
+  loadSettled(items: readonly Item[], call?: LoadCall): Promise<(Result | Error)[]> {
+    return Promise.all(items.map((item) => this.load(item, call).catch(asError)));
+  }
+
+  stats(): BatcherStats {
+    const { batches, items, efficiency, splits, repeats, underWay } = this.#sender;
+    return { batches, items, joined: this.#joined, efficiency, splits, repeats, waiting: this.#waiting, underWay };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#drain();
+    return this.#closing;
+  }
+
+  #enter(item: Item, call: LoadCall, resolve: (result: Result) => void, reject: (error: unknown) => void): void {
+    if (this.#closing !== undefined) throw this.#closedError();
+    const { signal } = call;
+    const context = currentContext();
+    const outerSignal = context?.signal;
+    if (signal?.aborted) throw abortReason(signal);
+    if (outerSignal?.aborted) throw abortReason(outerSignal);
+    const deadline = context?.deadline ?? Number.POSITIVE_INFINITY;
+    if (deadline < Number.POSITIVE_INFINITY && deadline <= this.#config.clock.now()) {
+      throw deadlineError(`A load of batcher '${this.name}'`, 0);
+    }
+    if (this.#waiting >= this.#config.maxWaiting) throw this.#overloaded();
+    const group = this.#lanes.of(item, call.apart).groupOf(this.#config.isShared ? undefined : context?.tenant);
+    const load: Load<Item, Result> = {
+      item,
+      key: this.#keyOf === undefined ? item : this.#keyOf(item),
+      weight: weighed(this.#config, item),
+      bytes: bytesOf(this.#config, item),
+      arrival: this.#arrivalIn(group),
+      context,
+      resolve,
+      reject,
+      watch: undefined,
+      isOver: false,
+      followers: undefined,
+    };
+    const isPressing = deadline < Number.POSITIVE_INFINITY;
+    if (signal !== undefined || outerSignal !== undefined || isPressing) {
+      load.watch = new Watch(load, deadline, signal, outerSignal === signal ? undefined : outerSignal);
+      this.#watches.join(load.watch);
+    }
+    group.add(load);
+    this.#waiting++;
+    if (group.items === 1) this.#waitingIn.add(group);
+    else if (!isPressing && !group.lane.capacity.isFilledBy(group)) return;
+    if (group.isReviewDue) return;
+    group.isReviewDue = true;
+    atTurnsEnd(() => {
+      group.isReviewDue = false;
+      this.#review(group);
+    });
+  }
+
+  #arrivalIn(group: Group<Item, Result>): Arrival {
+    const at = this.#now();
+    const { lastArrival } = group;
+    if (lastArrival.at === at) return lastArrival;
+    group.lane.pace.arrived(at - lastArrival.at, this.#config.windowMs);
+    group.lastArrival = { at };
+    return group.lastArrival;
+  }
+
+  /** Has its next batch go, if that is due, or sees to it that this is done when it is. */
+  #review(group: Group<Item, Result>): void {
+    if (group.items === 0) return;
+    if (this.#triggerOf(group) === undefined) this.#arm(group);
+    else {
+      this.#ready.add(group);
+      this.#pump();
+    }
+  }
+
+  /** Sends what is due while there are places, one batch of each group in turn. */
+  #pump(): void {
+    for (const group of this.#ready) {
+      if (this.#slots.free === 0) return;
+      this.#ready.delete(group);
+      if (group.items === 0) continue;
+      const trigger = this.#triggerOf(group);
+      if (trigger !== undefined) this.#send(group, trigger);
+      // Whoever has more goes to the end, which this loop comes to as well.
+      if (group.items > 0 && this.#triggerOf(group) !== undefined) this.#ready.add(group);
+      else if (group.items > 0) this.#arm(group);
+    }
+  }
+
+  #send(group: Group<Item, Result>, trigger: BatchTrigger): void {
+    this.#compare(group);
+    const loads = group.take();
+    this.#took(group, loads.length);
+    this.#slots.take();
+    const journey = new Journey(group, loads, this.#config, this.#sender);
+    this.#journeys.add(journey);
+    void this.#travel(journey, group, trigger);
+  }
+
+  /** Never rejects: what goes wrong reaches the items. */
+  async #travel(journey: Journey<Item, Result, Key>, group: Group<Item, Result>, trigger: BatchTrigger): Promise<void> {
+    const failure = await this.#sender.send({ group, loads: journey.loads, trigger, attempt: 1 });
+    if (failure) await journey.goOn(journey.loads, failure);
+    this.#journeys.delete(journey);
+    this.#checkDrained();
+  }
+
+  /** Why the next batch of a group that is not empty is due; undefined: it is not. */
+  #triggerOf(group: Group<Item, Result>): BatchTrigger | undefined {
+    if (this.#closing !== undefined) return 'close';
+    if (group.lane.capacity.isFilledBy(group)) {
+      this.#compare(group);
+      if (group.lane.capacity.isFilledBy(group)) return 'full';
+    }
+    const patienceMs = this.#patienceMs(group);
+    const now = this.#config.clock.now() + roundingMs;
+    if (now >= (group.oldest?.arrival.at ?? 0) + patienceMs) return group.underWay > 0 ? 'window' : 'idle';
+    return now >= group.firstDeadline - group.lane.pace.predictedMs ? 'deadline' : undefined;
+  }
+
+  #patienceMs(group: Group<Item, Result>): number {
+    const { windowMs } = this.#config;
+    return group.underWay > 0 ? windowMs : group.lane.pace.idlePatienceMs(windowMs);
+  }
+
+  #arm(group: Group<Item, Result>): void {
+    const overAt = (group.oldest?.arrival.at ?? 0) + this.#patienceMs(group);
+    const dueAt = Math.min(overAt, group.firstDeadline - group.lane.pace.predictedMs);
+    if (group.timer && group.timerAt === dueAt) return;
+    group.timer?.cancel();
+    group.timerAt = dueAt;
+    const { clock } = this.#config;
+    group.timer = clock.schedule(Math.max(0, dueAt - clock.now()), () => {
+      group.timer = undefined;
+      this.#review(group);
+    });
+  }
+
+  /** A call of the group has ended: what it waited for may not be worth waiting for any more. */
+  #afterCall(group: Group<Item, Result>): void {
+    if (group.items > 0) this.#review(group);
+    this.#pump();
+  }
+
+  /** Has those who wish for the same wait as one. */
+  #compare(group: Group<Item, Result>): void {
+    if (this.#config.key === false) return;
+    const followers = group.compare();
+    this.#joined += followers;
+    this.#waiting -= followers;
+  }
+
+  #afterLeaving(group: Group<Item, Result>): void {
+    this.#took(group, 1);
+    this.#checkDrained();
+  }
+
+  #took(group: Group<Item, Result>, count: number): void {
+    this.#waiting -= count;
+    if (group.items > 0) return;
+    group.timer?.cancel();
+    group.timer = undefined;
+    this.#ready.delete(group);
+    this.#waitingIn.delete(group);
+  }
+
+  async #drain(): Promise<void> {
+    await Promise.resolve(); // so that #closing is there, by which everything is due
+    for (const group of [...this.#waitingIn]) this.#review(group);
+    const drained = new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+    });
+    this.#checkDrained();
+    const limit = linkAbort({
+      timeoutMs: closeGraceMs,
+      clock: this.#config.clock,
+      what: `Closing batcher '${this.name}'`,
+    });
     try {
-      await untilAborted(Promise.all(this.#underWay.values()), limit.signal); // deliver() never rejects
+      await untilAborted(drained, limit.signal);
     } catch {
-      for (const batch of this.#underWay.keys()) {
-        batch.controller.abort(this.#closedError());
-        for (const waiting of batch.waiting) waiting.reject(this.#closedError());
-      }
+      this.#giveUp();
     } finally {
       limit.release();
     }
   }
 
-  #batchFor(apart: unknown, tenant: string | undefined): Batch<Item, Result> {
-    const byTenant = this.#filling.get(apart) ?? new Map<string | undefined, Batch<Item, Result>>();
-    const filling = byTenant.get(tenant);
-    if (filling) return filling;
-    const controller = new AbortController();
-    const batch: Batch<Item, Result> = {
-      apart,
-      tenant,
-      waiting: new Set(),
-      controller,
-      timer: undefined,
-      sent: false,
-    };
-    batch.timer = this.#clock.schedule(this.#windowMs, () => this.#send(batch));
-    this.#filling.set(apart, byTenant.set(tenant, batch));
-    return batch;
+  #checkDrained(): void {
+    if (this.#onDrained && this.#waiting === 0 && this.#journeys.size === 0) this.#onDrained();
   }
 
-  #leaveOnAbort(batch: Batch<Item, Result>, waiting: Waiting<Item, Result>, caller: LinkedAbort): void {
-    const { signal, release } = caller;
-    const { resolve, reject } = waiting;
-    const leave = (): void => {
-      batch.waiting.delete(waiting);
-      reject(abortReason(signal));
-      if (batch.waiting.size > 0) return;
-      if (batch.sent) batch.controller.abort(signal.reason);
-      else this.#discard(batch);
-    };
-    waiting.resolve = (result) => {
-      release();
-      resolve(result);
-    };
-    waiting.reject = (error) => {
-      release();
-      reject(error);
-    };
-    signal.addEventListener('abort', leave, { once: true });
-  }
-
-  #discard(batch: Batch<Item, Result>): void {
-    batch.timer?.cancel();
-    const byTenant = this.#filling.get(batch.apart);
-    if (byTenant?.get(batch.tenant) !== batch) return;
-    byTenant.delete(batch.tenant);
-    if (byTenant.size === 0) this.#filling.delete(batch.apart);
-  }
-
-  #send(batch: Batch<Item, Result>): void {
-    this.#discard(batch);
-    batch.sent = true;
-    const call = this.#deliver(batch);
-    this.#underWay.set(batch, call);
-    void call.finally(() => this.#underWay.delete(batch));
-  }
-
-  /** Never rejects: what goes wrong reaches the items. */
-  async #deliver({ waiting, tenant, controller }: Batch<Item, Result>): Promise<void> {
-    const sent = [...waiting];
-    const { signal } = controller;
-    const began = this.#clock.now();
-    let type: BatcherEvent['type'] = 'batch.done';
-    try {
-      const items = sent.map(({ item }) => item);
-      const results = await runShared(signal, tenant, () => this.#run(items, { signal }));
-      if (!Array.isArray(results) || results.length !== sent.length) throw mismatch(this.#name, sent.length, results);
-      for (const [index, { resolve, reject }] of sent.entries()) {
-        const result = results[index] as Result | Error;
-        if (result instanceof Error) reject(result);
-        else resolve(result);
+  #giveUp(): void {
+    const reason = this.#closedError();
+    for (const group of [...this.#waitingIn]) {
+      while (group.items > 0) {
+        const loads = group.take();
+        this.#took(group, loads.length);
+        this.#sender.fail(loads, reason);
       }
-    } catch (error) {
-      type = 'batch.failed';
-      for (const { reject } of sent) reject(error);
     }
-    waiting.clear();
-    this.#onEvent?.({ type, batcher: this.#name, items: sent.length, ms: this.#clock.now() - began });
+    for (const { loads } of this.#journeys) this.#sender.fail(loads, reason);
+    this.#sender.giveUp(reason);
   }
 
   #closedError(): WarmpathError {
-    return new WarmpathError('WP_CLOSED', `Batcher '${this.#name}' is closed.`, { details: { batcher: this.#name } });
+    return new WarmpathError('WP_CLOSED', `Batcher '${this.name}' is closed.`, { details: { batcher: this.name } });
+  }
+
+  #overloaded(): WarmpathError {
+    const { maxWaiting, maxConcurrent } = this.#config;
+    return new WarmpathError(
+      'WP_OVERLOADED',
+      `Batcher '${this.name}' has ${this.#waiting} items waiting, which is all that 'maxWaiting' allows.`,
+      {
+        details: {
+          batcher: this.name,
+          waiting: this.#waiting,
+          maxWaiting,
+          underWay: this.#sender.underWay,
+          maxConcurrent,
+        },
+      },
+    );
   }
 }
 
-function mismatch(name: string, sent: number, results: unknown): WarmpathError {
-  const got = Array.isArray(results) ? `${results.length} results` : `no list but ${typeof results}`;
-  return new WarmpathError(
-    'WP_BATCH_MISMATCH',
-    `Batcher '${name}': the batch function got ${sent} items and returned ${got}. It must return one result for each, ` +
-      'in their order; an Error value fails its item alone.',
-    { details: { batcher: name, items: sent, results: Array.isArray(results) ? results.length : undefined } },
-  );
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error), { cause: error });
 }

@@ -140,7 +140,10 @@ class TieredCache implements Cache {
 
   async getOrSetMany<K, V>(
     keys: readonly K[],
-    compute: (missing: readonly K[], computation: Computation) => readonly V[] | Promise<readonly V[]>,
+    compute: (
+      missing: readonly K[],
+      computation: Computation,
+    ) => readonly (V | Error)[] | Promise<readonly (V | Error)[]>,
     call: CacheCall = noCall,
   ): Promise<V[]> {
     checkFunction(this.name, 'compute', compute);
@@ -248,7 +251,7 @@ class TieredCache implements Cache {
     const atHand = this.#atHand(place, hit);
     if (atHand && !atHand.isDue) return this.#served(place, atHand.answer);
     const computeOne: ComputeMany = async (_, computation) => [await compute(computation)];
-    const order = { places: [place], compute: computeOne, ...keepingOf(this.name, call) };
+    const order = { places: [place], compute: computeOne, failsByPlace: false, ...keepingOf(this.name, call) };
     if (atHand) {
       this.#loader.refresh(order);
       return this.#served(place, atHand.answer);

@@ -148,11 +148,16 @@ export interface Cache {
   /**
    * `getOrSet` for many keys, in their order: one round trip to the store, then one computation for all keys that neither
    * tier holds and nobody computes already, in copies. What it decides (ttl, tags, not to store) holds for all of them.
-   * @throws WarmpathError `WP_BATCH_MISMATCH` when there is not one value for each missing key
+   * An Error in the place of a value fails that key alone: it goes to all who wait for that key, and to this call in the
+   * place of all values, while the values of the other keys are kept and reach those who wait for them.
+   * @throws WarmpathError `WP_BATCH_MISMATCH` when there is not one value for each missing key; the first error of a key
    */
   getOrSetMany<K, V>(
     keys: readonly K[],
-    compute: (missing: readonly K[], computation: Computation) => readonly V[] | Promise<readonly V[]>,
+    compute: (
+      missing: readonly K[],
+      computation: Computation,
+    ) => readonly (V | Error)[] | Promise<readonly (V | Error)[]>,
     call?: CacheCall,
   ): Promise<V[]>;
   /**

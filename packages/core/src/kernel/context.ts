@@ -77,12 +77,36 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
 }
 
 /**
- * Runs work that several callers wait for. It is nobody's own: it obeys `signal` alone, has no caller's deadline, ledger or
+ * Runs work that several callers wait for. It is nobody's own: it obeys its signal alone, has no caller's deadline, ledger or
  * attributes, and knows only the tenant that all of its callers share; undefined where they share none.
+ * @param signal or what makes it, for work that mostly does not look at it
  */
-export function runShared<T>(signal: AbortSignal, tenant: string | undefined, work: () => T): T {
-  return storage.run({ tenant, signal, budget: storage.getStore()?.budget, attributes: {} }, work);
+export function runShared<T>(signal: AbortSignal | (() => AbortSignal), tenant: string | undefined, work: () => T): T {
+  return storage.run(new SharedContext(signal, tenant, storage.getStore()?.budget), work);
 }
+
+class SharedContext implements CallContext {
+  readonly tenant: string | undefined;
+  readonly budget: AttemptBudget | undefined;
+  readonly attributes: CallContext['attributes'] = noAttributes;
+  readonly #signal: AbortSignal | (() => AbortSignal);
+
+  constructor(
+    signal: AbortSignal | (() => AbortSignal),
+    tenant: string | undefined,
+    budget: AttemptBudget | undefined,
+  ) {
+    this.#signal = signal;
+    this.tenant = tenant;
+    this.budget = budget;
+  }
+
+  get signal(): AbortSignal {
+    return typeof this.#signal === 'function' ? this.#signal() : this.#signal;
+  }
+}
+
+const noAttributes: CallContext['attributes'] = Object.freeze({});
 
 /** Milliseconds until the running call's deadline: Infinity without one, never below 0. */
 export function remainingMs(clock: Clock): number {

@@ -11,6 +11,7 @@ export const errorCodes = {
   WP_OVERLOADED: 'A queue or buffer is at its limit.',
   WP_RATE_LIMITED: 'The limits of a model have no room for the request in time.',
   WP_BATCH_MISMATCH: 'A function that works on many at once did not return one result for each.',
+  WP_BATCH_ITEM_TOO_LARGE: 'An item is larger than a whole batch may be.',
   WP_NOTHING_PREVIOUS: 'A computation said that the previous value is right as it is, and there is none.',
   WP_NO_BACKEND: 'No backend can take the request.',
   WP_MODEL_REQUEST: 'A model server refused the request or could not be reached.',

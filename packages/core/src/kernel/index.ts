@@ -31,3 +31,4 @@ export { type Random, seededRandom, systemRandom } from './random.js';
 export type { RedisPort, RedisSubscriber, RedisValue, Script } from './redis-port.js';
 export { isRetryable, nonRetryable, retryAfterMs } from './retryable.js';
 export { stringFrom, tenantFrom } from './string-from.js';
+export { atTurnsEnd } from './turn.js';

@@ -30,7 +30,7 @@ export interface OpenAiOptions {
 }
 
 /** What can stand in a header. A key that cannot would be quoted in the error of the platform. */
-const apiKeyRule: Rule = {
+export const apiKeyRule: Rule = {
   text: 'a string of visible ASCII characters',
   allows: (value) => typeof value === 'string' && /^[\x21-\x7e]+$/.test(value),
   secret: true,

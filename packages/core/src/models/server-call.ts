@@ -43,19 +43,20 @@ async function post(
   return response;
 }
 
-/** Asks for one JSON answer. */
+/** Asks for one JSON answer, of at most `limit` characters. */
 export async function postForJson(
   server: ModelServer,
   url: URL,
   body: object,
   call: ModelCall = {},
+  limit: number = longestAnswer,
 ): Promise<JsonObject> {
   const { signal = new AbortController().signal } = call;
   if (signal.aborted) throw abortReason(signal);
   const response = await post(server, url, body, { ...call, signal });
   let text: string;
   try {
-    text = await readText(server, response, longestAnswer);
+    text = await readText(server, response, limit);
   } catch (error) {
     if (signal.aborted) throw abortReason(signal);
     throw isWarmpathError(error) ? error : unreachable(server, error);

@@ -1,11 +1,14 @@
 export {
+  type BatcherCounts,
   type CacheStats,
   createPerformanceRecorder,
+  type ExecutorCounts,
   type LimiterStats,
   type ModelStats,
   noLimiterStats,
   type ObservedEvent,
   type PerformanceRecorder,
   type PerformanceSnapshot,
+  type PipelineCounts,
   type Quantiles,
 } from './performance.js';

@@ -16,6 +16,8 @@ describe('the performance snapshot', () => {
       caches: {},
       limiters: {},
       batchers: {},
+      executors: {},
+      pipelines: {},
       retries: {},
       fallbacks: {},
       models: {},
@@ -55,20 +57,28 @@ describe('the performance snapshot', () => {
     });
   });
 
-  it('counts limiters, batchers, retries and fallbacks by name', () => {
+  it('counts limiters, batchers, executors, pipelines, retries and fallbacks by name', () => {
     const { recorder } = setUp();
     recorder.observe({ type: 'limiter.allowed', limiter: 'api', decidedBy: 'store', waitedMs: 250 });
     recorder.observe({ type: 'limiter.refused', limiter: 'api', decidedBy: 'store' });
     recorder.observe({ type: 'limiter.allowed', limiter: 'api', decidedBy: 'none', waitedMs: 0 });
     recorder.observe({ type: 'limiter.store-failed', limiter: 'api' });
-    recorder.observe({ type: 'batch.done', batcher: 'embed', items: 30 });
-    recorder.observe({ type: 'batch.failed', batcher: 'embed', items: 2 });
+    recorder.observe({ type: 'batch.done', batcher: 'embed', items: 30, fill: 0.75, trigger: 'full' });
+    recorder.observe({ type: 'batch.failed', batcher: 'embed', items: 2, fill: 0.25, trigger: 'split' });
+    recorder.observe({ type: 'task.done', executor: 'work', outcome: 'fulfilled', ms: 30, waitedMs: 5 });
+    recorder.observe({ type: 'task.done', executor: 'work', outcome: 'timed-out', ms: 20, waitedMs: 0 });
+    recorder.observe({ type: 'task.done', executor: 'work', outcome: 'not-started', ms: 0, waitedMs: 7 });
+    recorder.observe({ type: 'task.refused', executor: 'work' });
+    recorder.observe({ type: 'pipeline.done', pipeline: 'answer', endedBy: 'done', ms: 40 });
+    recorder.observe({ type: 'pipeline.done', pipeline: 'answer', endedBy: 'failure', ms: 40 });
     recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 1, outcome: 'failed' });
     recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 2, outcome: 'ok' });
     recorder.observe({ type: 'fallback.used', name: 'chat' });
     expect(recorder.snapshot()).toMatchObject({
       limiters: { api: { allowed: 2, refused: 1, decidedBy: { store: 2, none: 1 }, waitedMs: 250, storeFailures: 1 } },
-      batchers: { embed: { batches: 2, failures: 1, items: 32 } },
+      batchers: { embed: { batches: 2, failures: 1, items: 32, splits: 1, repeats: 0, efficiency: 0.5 } },
+      executors: { work: { done: 1, failed: 1, aborted: 1, refused: 1, waitedMs: 12, ranMs: 50 } },
+      pipelines: { answer: { runs: 2, failures: 1, totalMs: { count: 2 } } },
       retries: { m: { attempts: 2, extraAttempts: 1, failures: 1 } },
       fallbacks: { chat: { used: 1 } },
     });

@@ -24,7 +24,22 @@ export type ObservedEvent =
     }
   | { readonly type: 'limiter.refused'; readonly limiter: string; readonly decidedBy: string }
   | { readonly type: 'limiter.store-failed'; readonly limiter: string }
-  | { readonly type: 'batch.done' | 'batch.failed'; readonly batcher: string; readonly items: number }
+  | {
+      readonly type: 'batch.done' | 'batch.failed';
+      readonly batcher: string;
+      readonly items: number;
+      readonly fill: number;
+      readonly trigger: string;
+    }
+  | {
+      readonly type: 'task.done';
+      readonly executor: string;
+      readonly outcome: 'fulfilled' | 'rejected' | 'timed-out' | 'aborted' | 'not-started';
+      readonly ms: number;
+      readonly waitedMs: number;
+    }
+  | { readonly type: 'task.refused'; readonly executor: string }
+  | { readonly type: 'pipeline.done'; readonly pipeline: string; readonly endedBy: string; readonly ms: number }
   | { readonly type: 'retry.attempt'; readonly name: string; readonly attempt: number; readonly outcome: string }
   | { readonly type: 'fallback.used'; readonly name: string }
   | {
@@ -66,6 +81,38 @@ export interface LimiterStats {
   storeFailures: number;
 }
 
+export interface BatcherCounts {
+  /** Calls, those of splits and repeats included. */
+  batches: number;
+  /** Items in them. */
+  items: number;
+  failures: number;
+  /** Calls that it took to find out which item was bad, or how many go into one. */
+  splits: number;
+  /** Calls for what had failed for a moment. */
+  repeats: number;
+  /** How full the calls were on average, from 0 to 1, of the limit that each of them was closest to; null before the first. */
+  efficiency: number | null;
+}
+
+export interface ExecutorCounts {
+  done: number;
+  /** Those that threw, and those whose time was up. */
+  failed: number;
+  aborted: number;
+  refused: number;
+  /** Milliseconds that tasks have waited for their places, and have run, in all. */
+  waitedMs: number;
+  ranMs: number;
+}
+
+export interface PipelineCounts {
+  runs: number;
+  /** Runs that did not come to their end, whyever. */
+  failures: number;
+  totalMs: Quantiles | null;
+}
+
 export interface Quantiles {
   readonly count: number;
   readonly p50: number;
@@ -88,7 +135,9 @@ export interface PerformanceSnapshot {
   readonly uptimeMs: number;
   readonly caches: Readonly<Record<string, CacheStats>>;
   readonly limiters: Readonly<Record<string, LimiterStats>>;
-  readonly batchers: Readonly<Record<string, { batches: number; failures: number; items: number }>>;
+  readonly batchers: Readonly<Record<string, BatcherCounts>>;
+  readonly executors: Readonly<Record<string, ExecutorCounts>>;
+  readonly pipelines: Readonly<Record<string, PipelineCounts>>;
   readonly retries: Readonly<Record<string, { attempts: number; extraAttempts: number; failures: number }>>;
   readonly fallbacks: Readonly<Record<string, { used: number }>>;
   readonly models: Readonly<Record<string, ModelStats>>;
@@ -123,7 +172,9 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
     savedMs: 0,
   }));
   const limiters = new Tally(noLimiterStats);
-  const batchers = new Tally(() => ({ batches: 0, failures: 0, items: 0 }));
+  const batchers = new Tally(() => ({ batches: 0, items: 0, failures: 0, splits: 0, repeats: 0, filled: 0 }));
+  const executors = new Tally(() => ({ done: 0, failed: 0, aborted: 0, refused: 0, waitedMs: 0, ranMs: 0 }));
+  const pipelines = new Tally(() => ({ runs: 0, failures: 0, total: createHistogram() }));
   const retries = new Tally(() => ({ attempts: 0, extraAttempts: 0, failures: 0 }));
   const fallbacks = new Tally(() => ({ used: 0 }));
   const models = new Tally(() => ({
@@ -178,7 +229,27 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
         const stats = batchers.of(event.batcher);
         stats.batches++;
         stats.items += event.items;
+        stats.filled += event.fill;
         if (event.type === 'batch.failed') stats.failures++;
+        if (event.trigger === 'split') stats.splits++;
+        if (event.trigger === 'repeat') stats.repeats++;
+        return;
+      }
+      case 'task.done': {
+        const stats = executors.of(event.executor);
+        stats[taskCounts[event.outcome]]++;
+        stats.waitedMs += event.waitedMs;
+        stats.ranMs += event.ms;
+        return;
+      }
+      case 'task.refused':
+        executors.of(event.executor).refused++;
+        return;
+      case 'pipeline.done': {
+        const stats = pipelines.of(event.pipeline);
+        stats.runs++;
+        if (event.endedBy !== 'done') stats.failures++;
+        recordMs(stats.total, event.ms);
         return;
       }
       case 'retry.attempt': {
@@ -217,7 +288,12 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
         };
       }),
       limiters: limiters.map((stats) => ({ ...stats, decidedBy: { ...stats.decidedBy } })),
-      batchers: batchers.map((stats) => ({ ...stats })),
+      batchers: batchers.map(({ filled, ...rest }) => ({
+        ...rest,
+        efficiency: rest.batches === 0 ? null : filled / rest.batches,
+      })),
+      executors: executors.map((stats) => ({ ...stats })),
+      pipelines: pipelines.map(({ total, ...rest }) => ({ ...rest, totalMs: quantiles(total) })),
       retries: retries.map((stats) => ({ ...stats })),
       fallbacks: fallbacks.map((stats) => ({ ...stats })),
       models: models.map(({ firstChunk, total, ...rest }) => {
@@ -228,6 +304,15 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
 
   return { observe, snapshot };
 }
+
+/** Which counter an outcome belongs to. */
+const taskCounts = {
+  fulfilled: 'done',
+  rejected: 'failed',
+  'timed-out': 'failed',
+  aborted: 'aborted',
+  'not-started': 'aborted',
+} as const;
 
 /** Counters by name, with a limit on the names. */
 class Tally<Stats> {

@@ -1,27 +1,42 @@
-import { type Batcher, type BatcherOptions, batcherRules } from '@warmpath/core/batcher';
+import {
+  type BatchCall,
+  type Batcher,
+  type BatcherOptions,
+  type BatchResults,
+  batcherRules,
+} from '@warmpath/core/batcher';
 import { checkOptions, type Rules, rule, WarmpathError } from '@warmpath/core/kernel';
 import { applyPolicy } from './apply-policy.js';
 import type { Policy } from './decorated-method.js';
 import { PartsByName } from './parts-by-name.js';
 
 export interface BatchedOptions<Run extends string = string>
-  extends Omit<BatcherOptions, 'name' | 'apart' | 'clock' | 'onEvent'> {
+  extends Omit<BatcherOptions, 'name' | 'weight' | 'key' | 'classify' | 'apart' | 'clock' | 'random' | 'onEvent'> {
   /** The public method of the same class that answers many items at once. */
   readonly run: Run;
   /** Names the batcher in events and metrics. Default `Class.method`. */
   readonly name?: string;
+  /** As in `BatcherOptions`, of whatever the method takes. */
+  readonly weight?: OfItems<NonNullable<BatcherOptions['weight']>>;
+  readonly key?: OfItems<(item: unknown) => unknown> | false;
+  readonly classify?: OfItems<NonNullable<BatcherOptions['classify']>>;
   /** Reject with `WP_MODULE_MISSING` where there is no WarmpathModule, instead of running the bare method. */
   readonly strict?: boolean;
 }
 
-/** What the batch method learns beside its items. */
-export interface BatchCall {
-  /** Aborted when nobody waits for the batch any more. */
-  readonly signal: AbortSignal;
-}
+/** A function of items whose type the decorated method decides, which the compiler sees only later. */
+type OfItems<Run extends (...args: never[]) => unknown> = { run(...args: Parameters<Run>): ReturnType<Run> }['run'];
 
-/** The batch method: one result for each item, in their order; an Error value fails its own item alone. */
-export type BatchMethod<Item, Result> = (items: Item[], call: BatchCall) => Promise<readonly (Result | Error)[]>;
+/**
+ * The batch method: one result for each item in their order, a Map by item (or by `key`), or nothing where it has called
+ * `call.settle` for each; an Error value fails its own item alone.
+ */
+export type BatchMethod<Item, Result> = (
+  items: Item[],
+  call: BatchCall<Result>,
+  // A method that settles each item has nothing to return.
+  // biome-ignore lint/suspicious/noConfusingVoidType: see above
+) => Promise<BatchResults<Result, unknown> | void>;
 
 /** A decorator for methods of one parameter, in classes that have the named batch method for it. */
 export interface BatchedDecorator<Run extends string> {
@@ -36,13 +51,7 @@ export interface BatchedDecorator<Run extends string> {
   ): (this: This, item: Item) => Promise<Result>;
 }
 
-/** One call on its way into a batch. */
-interface Passenger {
-  readonly self: object;
-  readonly item: unknown;
-}
-
-const { name: _name, apart: _apart, clock: _clock, onEvent: _onEvent, ...policyRules } = batcherRules;
+const { name: _name, apart: _apart, clock: _clock, random: _random, onEvent: _onEvent, ...policyRules } = batcherRules;
 const rules: Rules<BatchedOptions> = {
   ...policyRules,
   run: rule.required(rule.text),
@@ -65,36 +74,38 @@ const rules: Rules<BatchedOptions> = {
 export function Batched<Run extends string>(options: BatchedOptions<Run>): BatchedDecorator<Run> {
   checkOptions<BatchedOptions>('@Batched()', options, rules);
   const { run, name, strict = false, ...limits } = options;
-  const batchers = new PartsByName<Batcher<Passenger, unknown>>();
+  const batchers = new PartsByName<Batcher<unknown, unknown>>();
   const policy: Policy = {
     kind: 'Batched',
     strict,
     calls: run,
     layer(runtime, { id }) {
       const batcher = batchers.get(runtime, name ?? id, (own) =>
-        runtime.batcher<Passenger, unknown>(own, (passengers, call) => callBatchMethod(run, own, passengers, call), {
-          ...limits,
-          apart: ({ self }) => self,
-        }),
+        runtime.batcher<unknown, unknown, unknown>(
+          own,
+          (items, call) => callBatchMethod(run, own, items, call),
+          limits,
+        ),
       );
-      return (self, [item]) => batcher.load({ self, item });
+      return (self, [item]) => batcher.load(item, { apart: self });
     },
   };
   return applyPolicy(policy) as BatchedDecorator<Run>;
 }
 
+/** Items of different instances are apart, by the instance. */
 async function callBatchMethod(
   run: string,
   id: string,
-  passengers: readonly Passenger[],
-  call: BatchCall,
-): Promise<readonly unknown[]> {
-  const self = passengers[0]?.self;
-  const method: unknown = self && Reflect.get(self, run);
+  items: readonly unknown[],
+  call: BatchCall<unknown>,
+): Promise<BatchResults<unknown, unknown>> {
+  const self = call.apart as object;
+  const method: unknown = Reflect.get(self, run);
   if (typeof method !== 'function') {
     throw new WarmpathError('WP_BAD_OPTION', `@Batched() on ${id}: the class has no method '${run}'.`, {
       details: { method: id, run },
     });
   }
-  return Reflect.apply(method, self, [passengers.map(({ item }) => item), call]);
+  return Reflect.apply(method, self, [[...items], call]);
 }

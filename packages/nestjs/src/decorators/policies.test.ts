@@ -6,6 +6,7 @@ import { createFakeClock, type FakeClock } from '@warmpath/core/testing';
 import { of } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
+  type BatchCall,
   Batched,
   bindWarmpath,
   Cached,
@@ -271,14 +272,14 @@ describe('@Batched', () => {
     expect(embedder.batches.map(({ tenant }) => tenant)).toEqual(['a', undefined]);
   });
 
-  it('fills a batch for each tenant, so that nobody waits less because of others', async () => {
+  it('fills a batch for each tenant', async () => {
     const embedder = await make(Embedder);
-    const waiting = Promise.all(['x', 'y'].map((text) => asTenant('a', () => embedder.embed(text))));
-    await Promise.all(['1', '2', '3'].map((text) => asTenant('b', () => embedder.embed(text))));
-    expect(embedder.batches).toEqual([{ items: ['1', '2', '3'], tenant: 'b' }]);
-    await clock.advance(10);
-    await waiting;
-    expect(embedder.batches).toHaveLength(2);
+    const asked = ['x', 'y'].map((text) => asTenant('a', () => embedder.embed(text)));
+    await Promise.all([...asked, ...['1', '2', '3'].map((text) => asTenant('b', () => embedder.embed(text)))]);
+    expect(embedder.batches).toEqual([
+      { items: ['x', 'y'], tenant: 'a' },
+      { items: ['1', '2', '3'], tenant: 'b' },
+    ]);
   });
 
   it('never mixes instances, also of one class', async () => {
@@ -293,8 +294,8 @@ describe('@Batched', () => {
     ];
     await clock.advance(10);
     await Promise.all(work);
-    expect(embedder.batches.map(({ items }) => items)).toEqual([['d'], ['a', 'ccc']]);
-    expect(other.batches.map(({ items }) => items)).toEqual([['e'], ['bb']]);
+    expect(embedder.batches.map(({ items }) => items)).toEqual([['a', 'ccc'], ['d']]);
+    expect(other.batches.map(({ items }) => items)).toEqual([['bb'], ['e']]);
   });
 
   it('mixes them when asked to', async () => {
@@ -303,6 +304,40 @@ describe('@Batched', () => {
     await clock.advance(0);
     expect(await both).toEqual(['x', 'y']);
     expect(embedder.batches).toEqual([{ items: ['x', 'y'], tenant: undefined }]);
+  });
+
+  it('takes the limits, the key and the forms of results of a batcher, of whatever the method takes', async () => {
+    class Weigher {
+      readonly batches: string[][] = [];
+
+      @Batched({
+        run: 'weighMany',
+        weight: (text: string) => text.length,
+        maxWeight: 4,
+        key: (text: string) => text.toLowerCase(),
+        classify: (_error, texts: readonly string[]) => (texts.length > 1 ? 'composition' : 'global'),
+      })
+      async weigh(text: string): Promise<number> {
+        return text.length;
+      }
+
+      async weighMany(texts: string[], { settle }: BatchCall<number>): Promise<Map<string, number>> {
+        this.batches.push(texts);
+        if (texts.includes('bad')) throw new Error('bad');
+        settle(0, 100);
+        return new Map(texts.map((text) => [text.toLowerCase(), text.length]));
+      }
+    }
+    const weigher = bindWarmpath(new Weigher(), app.get(WARMPATH) as Warmpath);
+    const outcomes = await Promise.allSettled(['aa', 'AA', 'bb', 'c', 'bad'].map((text) => weigher.weigh(text)));
+    expect(outcomes).toEqual([
+      { status: 'fulfilled', value: 100 },
+      { status: 'fulfilled', value: 100 },
+      { status: 'fulfilled', value: 2 },
+      { status: 'fulfilled', value: 100 },
+      { status: 'rejected', reason: new Error('bad') },
+    ]);
+    expect(weigher.batches).toEqual([['aa', 'bb'], ['c', 'bad'], ['c'], ['bad']]);
   });
 
   it('says so when the batch method returns a result too few', async () => {

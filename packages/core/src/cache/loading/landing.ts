@@ -37,11 +37,16 @@ export class Landing {
 
   /** @returns when the store has what of it is kept; undefined when it is not told */
   land(computed: Computed): Promise<void> | undefined {
-    const { flights, values, decided, beginning, tookMs } = computed;
+    const { order, flights, values, decided, beginning, tookMs } = computed;
     this.#tiers.catchUp();
     const kept: { readonly flight: Flight; readonly value: NewValue }[] = [];
     for (const [index, flight] of flights.entries()) {
-      const value = this.#newValue(computed, flight, values[index]);
+      const result = values[index];
+      if (order.failsByPlace && result instanceof Error) {
+        this.crash(flight, result, tookMs);
+        continue;
+      }
+      const value = this.#newValue(computed, flight, result);
       this.#reports.computed(flight.place, tookMs, flight.isBackground, decided.isUnchanged);
       const reason = this.#whyNot(flight, value.lifetime, decided);
       if (reason === undefined) kept.push({ flight, value });
@@ -58,7 +63,7 @@ export class Landing {
     return written;
   }
 
-  /** The computation has failed. What is within its grace stands in, and is not computed again for a while. */
+  /** The computation has failed, for this flight at least. What is within its grace stands in, and is paused for a while. */
   crash(flight: Flight, error: unknown, tookMs: number): void {
     if (flight.isOver) return;
     if (flight.isAbandoned) {

@@ -18,6 +18,8 @@ interface Keeping {
 export interface Order extends Keeping {
   readonly places: readonly Place[];
   readonly compute: ComputeMany;
+  /** Whether an Error in the place of a value is the failure of its place alone, rather than a value like any other. */
+  readonly failsByPlace: boolean;
 }
 
 /** A key as its caller wrote it, to compute its value from. */
@@ -47,6 +49,7 @@ export function orderOfMany<K>(
   return {
     places: wanted.map(({ place }) => place),
     compute: (positions, computation) => compute(keysAt(positions), computation),
+    failsByPlace: true,
     ...keepingOf(cache, call),
   };
 }

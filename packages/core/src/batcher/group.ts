@@ -1,0 +1,209 @@
+import { IndexedHeap, type Timer } from '../kernel/index.js';
+import type { BatchSize } from './capacity.js';
+import type { Lane } from './lanes.js';
+import { type Arrival, callersOf, heapOf, isWanted, type Load, type Place, type Watch } from './load.js';
+import { packed } from './packing.js';
+
+/** How far ahead is looked for items that fit or press, in full batches. */
+const lookahead = 4;
+/** A line may have this many places that nobody is in, beside as many as there are items. */
+const slack = 64;
+
+/**
+ * Items that may travel together: of one tenant and one lane, in the order in which they came. Adding one and taking one out
+ * cost O(1) on average, or O(log n) where it has a deadline.
+ */
+export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
+  readonly lane: Lane<Item, Result>;
+  readonly tenant: string | undefined;
+  /** Leaders that somebody waits for, and all that has not been compared with what is before it yet. */
+  items: number = 0;
+  weight: number = 0;
+  bytes: number = 0;
+  /** Calls with items of this group. */
+  underWay: number = 0;
+  lastArrival: Arrival = { at: Number.NEGATIVE_INFINITY };
+  /** Somebody looks at it at the end of the turn anyway. */
+  isReviewDue: boolean = false;
+  timer: Timer | undefined;
+  timerAt: number = Number.POSITIVE_INFINITY;
+  readonly #pressing = new IndexedHeap<Watch<Item, Result>>((a, b) => a.deadline < b.deadline, heapOf.pressing);
+  readonly #onLeft: (group: Group<Item, Result>) => void;
+  /** In the order in which they came, from `#head` on; nothing where one has been taken out of the middle. */
+  #line: (Load<Item, Result> | undefined)[] = [];
+  #head = 0;
+  /** Up to here no two wish for the same. */
+  #comparedTo = 0;
+
+  /** @param onLeft is told when an item has left that nobody wants any more */
+  constructor(lane: Lane<Item, Result>, tenant: string | undefined, onLeft: (group: Group<Item, Result>) => void) {
+    this.lane = lane;
+    this.tenant = tenant;
+    this.#onLeft = onLeft;
+  }
+
+  get oldest(): Load<Item, Result> | undefined {
+    this.#skip();
+    return this.#line[this.#head];
+  }
+
+  /** The earliest deadline of those who wait here. */
+  get firstDeadline(): number {
+    return this.#pressing.first?.deadline ?? Number.POSITIVE_INFINITY;
+  }
+
+  get isIdle(): boolean {
+    return this.items === 0 && this.underWay === 0 && !this.isReviewDue;
+  }
+
+  add(load: Load<Item, Result>): void {
+    this.#line.push(load);
+    this.items++;
+    this.weight += load.weight;
+    this.bytes += load.bytes;
+    const { watch } = load;
+    if (watch === undefined) return;
+    watch.place = this;
+    if (watch.deadline < Number.POSITIVE_INFINITY) this.#pressing.add(watch);
+  }
+
+  /** One of its loads is over. */
+  left(load: Load<Item, Result>, _reason: unknown, watch: Watch<Item, Result>): void {
+    this.#pressing.remove(watch);
+    const leader = watch.leader ?? load;
+    if (isWanted(leader)) return;
+    this.#uncount(leader);
+    this.#tidy();
+    this.#onLeft(this);
+  }
+
+  /** All leaders that wait, the oldest first. */
+  all(): Load<Item, Result>[] {
+    return this.#line.slice(this.#head).filter((load) => load !== undefined && isWanted(load)) as Load<Item, Result>[];
+  }
+
+  /**
+   * Has those follow the first of them who wish for the same, among as many as the next batch is taken from. Returns how many
+   * have found one to follow. Cost: one look into a set for each of those.
+   */
+  compare(): number {
+    if (this.#comparedTo === this.#line.length) return 0;
+    this.#skip();
+    const span = this.#span;
+    const keys = new Set<unknown>();
+    let index = this.#head;
+    for (; index < this.#line.length && keys.size < span; index++) {
+      const load = this.#line[index];
+      if (load === undefined || !isWanted(load)) continue;
+      const before = keys.size;
+      keys.add(load.key);
+      if (keys.size === before) return this.#follow(span);
+    }
+    this.#comparedTo = index;
+    return 0;
+  }
+
+  /** Takes out what goes into the next batch, in the order in which it came: the oldest, and what is pressed for. */
+  take(): Load<Item, Result>[] {
+    const { capacity } = this.lane;
+    if (this.#head === 0 && this.#line.length === this.items && !capacity.isExceededBy(this)) return this.#takeAll();
+    this.#skip();
+    const pressed = this.#pressing.first;
+    const leader = pressed && (pressed.leader ?? pressed.load);
+    const near: Load<Item, Result>[] = [];
+    const places: number[] = [];
+    for (let index = this.#head; index < this.#line.length && near.length < this.#span; index++) {
+      const load = this.#line[index];
+      if (load === undefined || !isWanted(load)) continue;
+      near.push(load);
+      places.push(index);
+    }
+    if (leader && !near.includes(leader)) {
+      near.push(leader);
+      places.push(this.#line.indexOf(leader));
+    }
+    const chosen = packed(near, leader, capacity);
+    for (const [index, load] of near.entries()) {
+      if (!chosen.has(load)) continue;
+      this.#line[places[index] as number] = undefined;
+      this.#uncount(load);
+      this.#relieve(load);
+    }
+    this.#tidy();
+    return near.filter((load) => chosen.has(load));
+  }
+
+  /** Past whatever is at the front and wanted no more, so that nobody walks over it again. */
+  #skip(): void {
+    for (; this.#head < this.#line.length; this.#head++) {
+      const load = this.#line[this.#head];
+      if (load !== undefined && isWanted(load)) return;
+    }
+  }
+
+  /** How many the next batch is taken from. */
+  get #span(): number {
+    const { maxItems, isOfNumberOnly } = this.lane.capacity;
+    return isOfNumberOnly && this.#pressing.size === 0 ? maxItems : lookahead * maxItems;
+  }
+
+  #takeAll(): Load<Item, Result>[] {
+    const taken = this.#line as Load<Item, Result>[]; // one for each item, so none is missing
+    if (this.#pressing.size > 0) for (const load of taken) this.#relieve(load);
+    this.#line = [];
+    this.#comparedTo = 0;
+    this.items = 0;
+    this.weight = 0;
+    this.bytes = 0;
+    return taken;
+  }
+
+  #follow(span: number): number {
+    const leaders = new Map<unknown, Load<Item, Result>>();
+    let followers = 0;
+    let index = this.#head;
+    for (; index < this.#line.length && leaders.size < span; index++) {
+      const load = this.#line[index];
+      if (load === undefined || !isWanted(load)) continue;
+      const leader = leaders.get(load.key);
+      if (leader === undefined) {
+        leaders.set(load.key, load);
+        continue;
+      }
+      this.#line[index] = undefined;
+      this.#uncount(load);
+      leader.followers ??= [];
+      for (const caller of callersOf(load)) {
+        followers++;
+        leader.followers.push(caller);
+        if (caller.watch) caller.watch.leader = leader;
+      }
+    }
+    this.#comparedTo = index;
+    return followers;
+  }
+
+  #relieve(leader: Load<Item, Result>): void {
+    if (this.#pressing.size === 0) return;
+    for (const { watch } of callersOf(leader)) if (watch) this.#pressing.remove(watch);
+  }
+
+  #uncount(load: Load<Item, Result>): void {
+    this.items--;
+    this.weight -= load.weight;
+    this.bytes -= load.bytes;
+    // What is lost in sums of fractions goes when nothing is left.
+    if (this.items === 0) this.weight = 0;
+  }
+
+  /** Lets go of what is over, before it is more than what is not. */
+  #tidy(): void {
+    if (this.#line.length <= 2 * this.items + slack) return;
+    const kept = this.all();
+    // What was compared stays in front of what was not.
+    const compared = this.#line.slice(this.#head, this.#comparedTo);
+    this.#comparedTo = compared.filter((load) => load !== undefined && isWanted(load)).length;
+    this.#line = kept;
+    this.#head = 0;
+  }
+}

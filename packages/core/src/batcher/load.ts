@@ -1,0 +1,113 @@
+import type { CallContext, Placed } from '../kernel/index.js';
+
+/** When loads came: one for all of an instant, since a number of its own would cost each of them a piece of memory. */
+export interface Arrival {
+  readonly at: number;
+}
+
+/**
+ * One caller's wish for one item. Where others wish for the same, the first of them leads: it travels for all. A load is on every
+ * caller's path, so it is a plain object without anything that most have no use for.
+ */
+export interface Load<Item, Result> {
+  readonly item: Item;
+  readonly key: unknown;
+  readonly weight: number;
+  readonly bytes: number;
+  readonly arrival: Arrival;
+  readonly context: CallContext | undefined;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+  /** Of one that can leave before it is answered; one that was answered has none. */
+  watch: Watch<Item, Result> | undefined;
+  /** It was answered, or its caller has left. */
+  isOver: boolean;
+  /** Who wishes for the same, behind this one. */
+  followers: Load<Item, Result>[] | undefined;
+}
+
+/** Where a load is: whoever keeps it hears that its caller has left. */
+export interface Place<Item, Result> {
+  left(load: Load<Item, Result>, reason: unknown, watch: Watch<Item, Result>): void;
+}
+
+/** Which of the places in heaps is whose: of all deadlines of the batcher, and of those that press in a group. */
+export const heapOf = { deadline: 0, pressing: 1 } as const;
+
+/** What may end a caller's waiting before its answer does. */
+export class Watch<Item, Result> implements Placed {
+  readonly load: Load<Item, Result>;
+  /** On the clock's monotonic scale; Infinity: none. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+  /** Of the context of the call. */
+  readonly outerSignal: AbortSignal | undefined;
+  readonly places: number[] = [-1, -1];
+  place: Place<Item, Result> | undefined;
+  /** Who travels for this one, where that is another. */
+  leader: Load<Item, Result> | undefined;
+
+  constructor(
+    load: Load<Item, Result>,
+    deadline: number,
+    signal: AbortSignal | undefined,
+    outerSignal: AbortSignal | undefined,
+  ) {
+    this.load = load;
+    this.deadline = deadline;
+    this.signal = signal;
+    this.outerSignal = outerSignal;
+  }
+}
+
+/** Whatever watches lets go of one. */
+interface Releasing<Item, Result> {
+  release(watch: Watch<Item, Result>): void;
+}
+
+/** Whether anybody waits for the item of a leader. */
+export function isWanted<Item, Result>({ isOver, followers }: Load<Item, Result>): boolean {
+  return !isOver || followers?.some((follower) => !follower.isOver) === true;
+}
+
+/** Whether somebody has left who waited for the item of a leader, and nobody is there who does. */
+export function isGone<Item, Result>(leader: Load<Item, Result>): boolean {
+  return !isWanted(leader) && leader.watch !== undefined;
+}
+
+/** Those who wait for the item of a leader. */
+export function callersOf<Item, Result>(leader: Load<Item, Result>): Load<Item, Result>[] {
+  return [leader, ...(leader.followers ?? [])].filter(({ isOver }) => !isOver);
+}
+
+/** Gives all who wait for a leader's item the result, or the Error that stands in its place. */
+export function answer<Item, Result>(
+  leader: Load<Item, Result>,
+  result: Result | Error,
+  watches: Releasing<Item, Result>,
+): void {
+  if (result instanceof Error) fail(leader, result, watches);
+  else {
+    if (end(leader, watches)) leader.resolve(result);
+    if (leader.followers === undefined) return;
+    for (const follower of leader.followers) if (end(follower, watches)) follower.resolve(result);
+  }
+}
+
+/** Gives them what was thrown, whatever that is. */
+export function fail<Item, Result>(leader: Load<Item, Result>, error: unknown, watches: Releasing<Item, Result>): void {
+  if (end(leader, watches)) leader.reject(error);
+  if (leader.followers === undefined) return;
+  for (const follower of leader.followers) if (end(follower, watches)) follower.reject(error);
+}
+
+/** False where it was over before. */
+function end<Item, Result>(load: Load<Item, Result>, watches: Releasing<Item, Result>): boolean {
+  if (load.isOver) return false;
+  load.isOver = true;
+  if (load.watch !== undefined) {
+    watches.release(load.watch);
+    load.watch = undefined;
+  }
+  return true;
+}

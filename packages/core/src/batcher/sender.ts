@@ -1,0 +1,185 @@
+import { type Clock, runShared, untilAborted, WarmpathError } from '../kernel/index.js';
+import { type Batch, sizeOf } from './batch.js';
+import { type CallOwner, PhysicalCall } from './batch-call.js';
+import type { BatchFunction } from './contract.js';
+import type { Group } from './group.js';
+import { answer, callersOf, fail, isWanted, type Load, type Place } from './load.js';
+import type { BatcherConfig } from './options.js';
+import { giveOut } from './results.js';
+import type { Slots } from './slots.js';
+import type { Watches } from './watches.js';
+
+/** A call that did not answer all of its items. */
+export interface Failure {
+  readonly error: unknown;
+}
+
+interface GoingOn {
+  giveUp(reason: unknown): void;
+}
+
+/** Makes the physical calls, gives out what they answer, and learns and counts what they show. */
+export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
+  readonly clock: Clock;
+  batches: number = 0;
+  items: number = 0;
+  splits: number = 0;
+  repeats: number = 0;
+  underWay: number = 0;
+  /** Calls and pauses, to be ended when nothing is waited for any more. */
+  readonly #goingOn = new Set<GoingOn>();
+  #filled = 0;
+  readonly #run: BatchFunction<Item, Result, Key>;
+  readonly #config: BatcherConfig<Item, Key>;
+  readonly #slots: Slots;
+  readonly #watches: Watches<Item, Result>;
+  readonly #onEnded: (group: Group<Item, Result>) => void;
+
+  /** @param onEnded is told when a call of a group has ended and given its place back */
+  constructor(
+    run: BatchFunction<Item, Result, Key>,
+    config: BatcherConfig<Item, Key>,
+    slots: Slots,
+    watches: Watches<Item, Result>,
+    onEnded: (group: Group<Item, Result>) => void,
+  ) {
+    this.#run = run;
+    this.#config = config;
+    this.clock = config.clock;
+    this.#slots = slots;
+    this.#watches = watches;
+    this.#onEnded = onEnded;
+  }
+
+  /** How full the batches were on average, from 0 to 1. */
+  get efficiency(): number {
+    return this.batches === 0 ? 0 : this.#filled / this.batches;
+  }
+
+  answer(load: Load<Item, Result>, result: Result | Error): void {
+    answer(load, result, this.#watches);
+  }
+
+  /** A batch function may throw anything; its callers get it as it came. */
+  fail(loads: readonly Load<Item, Result>[], error: unknown): void {
+    for (const load of loads) fail(load, error, this.#watches);
+  }
+
+  /** Ends whatever goes on. */
+  giveUp(reason: unknown): void {
+    for (const each of [...this.#goingOn]) each.giveUp(reason);
+  }
+
+  /** Resolves when the time is over, or nobody waits for any of the loads. */
+  pause(loads: readonly Load<Item, Result>[], pauseMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        this.#goingOn.delete(pause);
+        timer.cancel();
+        resolve();
+      };
+      const timer = this.clock.schedule(pauseMs, end);
+      const pause: GoingOn & Place<Item, Result> = {
+        giveUp: end,
+        left: () => {
+          if (!loads.some(isWanted)) end();
+        },
+      };
+      this.#goingOn.add(pause);
+      for (const load of loads) for (const { watch } of callersOf(load)) if (watch) watch.place = pause;
+    });
+  }
+
+  /** Waits for a place, then sends what is still wanted. */
+  async sendInTurn(batch: Batch<Item, Result>): Promise<Failure | undefined> {
+    await this.#slots.next();
+    const loads = batch.loads.filter(isWanted);
+    if (loads.length > 0) return this.send({ ...batch, loads });
+    this.#slots.release();
+    this.#onEnded(batch.group);
+    return undefined;
+  }
+
+  /** Never rejects. To be called with a place that is taken; it is given back when the call has really ended. */
+  async send(batch: Batch<Item, Result>): Promise<Failure | undefined> {
+    const { group, loads } = batch;
+    const { clock, timeoutMs, name } = this.#config;
+    const call = new PhysicalCall<Item, Result>(batch, this);
+    this.#goingOn.add(call);
+    group.underWay++;
+    this.underWay++;
+    const began = clock.now();
+    const waitedMs = Math.max(0, began - (loads[0]?.arrival.at ?? began));
+    const isLimited = timeoutMs < Number.POSITIVE_INFINITY;
+    let failure: Failure | undefined;
+    try {
+      const running = this.#start(call, batch);
+      const results = isLimited ? await this.#inTime(running, call) : await running;
+      giveOut(name, loads, results, (load, result) => this.answer(load, result));
+    } catch (error) {
+      failure = { error };
+    }
+    this.#count(batch, clock.now() - began, waitedMs, failure);
+    if (!isLimited) call.ended();
+    return failure;
+  }
+
+  async #start(call: PhysicalCall<Item, Result>, { group, loads }: Batch<Item, Result>): Promise<unknown> {
+    const items = loads.map(({ item }) => item);
+    return runShared(
+      () => call.signal,
+      group.tenant,
+      () => this.#run(items, call),
+    );
+  }
+
+  /** The outcome of the call, or an error when its time is over: it has its place until it has really ended. */
+  async #inTime(running: Promise<unknown>, call: PhysicalCall<Item, Result>): Promise<unknown> {
+    const { clock, timeoutMs, name } = this.#config;
+    const end = (): void => call.ended();
+    running.then(end, end);
+    const timer = clock.schedule(timeoutMs, () => {
+      const message = `A call of batcher '${name}' took longer than its timeout of ${timeoutMs} ms.`;
+      call.abort(new WarmpathError('WP_DEADLINE', message, { details: { batcher: name, timeoutMs } }));
+    });
+    try {
+      return await untilAborted(running, call.signal);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  ended(call: PhysicalCall<Item, Result>): void {
+    const { group } = call;
+    this.#goingOn.delete(call);
+    group.underWay--;
+    this.underWay--;
+    this.#slots.release();
+    this.#onEnded(group);
+  }
+
+  #count({ group, loads, trigger }: Batch<Item, Result>, ms: number, waitedMs: number, failure?: Failure): void {
+    const { capacity, pace } = group.lane;
+    const size = sizeOf(loads);
+    const fill = capacity.fillOf(size);
+    this.batches++;
+    this.items += loads.length;
+    this.#filled += fill;
+    if (trigger === 'split') this.splits++;
+    if (trigger === 'repeat') this.repeats++;
+    if (failure === undefined) {
+      pace.took(ms);
+      if (trigger === 'full') capacity.wentWell(size);
+    }
+    this.#config.onEvent?.({
+      type: failure ? 'batch.failed' : 'batch.done',
+      batcher: this.#config.name,
+      items: loads.length,
+      fill,
+      trigger,
+      ms,
+      waitedMs,
+      ...(failure ? { error: failure.error } : {}),
+    });
+  }
+}

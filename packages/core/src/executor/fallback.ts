@@ -1,0 +1,65 @@
+import {
+  abortReason,
+  badOption,
+  checkOptions,
+  createLedger,
+  currentContext,
+  durationMs,
+  isRetryable,
+  nonRetryable,
+  runInContext,
+} from '../kernel/index.js';
+import type { FallbackFailure, FallbackResult, FallbackStepOf } from './contract.js';
+import type { Groups } from './group.js';
+import { Job } from './job.js';
+import { callerOf, fallbackRules, type Terms } from './options.js';
+import { namedErrors } from './report.js';
+import type { ExecutorTask } from './task.js';
+
+interface Step {
+  readonly name: string;
+  readonly run: ExecutorTask<unknown>;
+  readonly taskTimeoutMs: number;
+}
+
+/** `Executor.runWithFallback`. */
+export async function runWithFallback(
+  { clock, name, scheduler }: Groups,
+  usual: Terms,
+  given: readonly FallbackStepOf<unknown>[],
+): Promise<FallbackResult<unknown>> {
+  if (given.length === 0)
+    throw badOption('runWithFallback()', 'primary', 'a function, or an object with one', undefined);
+  const steps = given.map((step, index) => stepOf(step, index, usual.taskTimeoutMs));
+  const caller = callerOf(undefined, clock);
+  const ledger = currentContext()?.ledger ?? createLedger();
+  const failures: FallbackFailure[] = [];
+  for (const step of steps) {
+    const terms = { ...usual, taskTimeoutMs: step.taskTimeoutMs };
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const job = new Job(step.run, terms, caller, false, resolve, reject);
+    runInContext({ ledger }, () => scheduler.submit(job));
+    try {
+      return { value: await promise, step: step.name, failures };
+    } catch (error) {
+      // Where it never ran, no other way would: the caller has left, its time is up, or there is no place for any.
+      if (job.end !== 'rejected' && job.end !== 'timed-out') throw error;
+      if (caller.outerSignal?.aborted) throw abortReason(caller.outerSignal);
+      if (caller.deadline <= clock.now()) throw error;
+      failures.push({ step: step.name, error });
+      if (ledger.used >= ledger.limit) break;
+    }
+  }
+  const errors = failures.map(({ step, error }) => ({ name: step, error }));
+  const what = `${failures.length} of ${steps.length} steps of executor '${name}' were tried, and failed`;
+  const all = namedErrors(what, errors);
+  throw failures.some(({ error }) => isRetryable(error)) ? all : nonRetryable(all);
+}
+
+function stepOf(given: FallbackStepOf<unknown>, index: number, usualMs: number): Step {
+  const unnamed = index === 0 ? 'primary' : `fallback-${index}`;
+  if (typeof given === 'function') return { name: given.name || unnamed, run: given, taskTimeoutMs: usualMs };
+  checkOptions(`runWithFallback() ${unnamed}`, given, fallbackRules);
+  const { name, run, timeout } = given;
+  return { name, run, taskTimeoutMs: timeout === undefined ? usualMs : durationMs(timeout) };
+}
