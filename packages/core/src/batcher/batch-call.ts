@@ -3,6 +3,7 @@ import type { Batch } from './batch.js';
 import type { BatchCall } from './contract.js';
 import type { Group } from './group.js';
 import { isWanted, type Load, type Place } from './load.js';
+import type { Listed } from './roster.js';
 
 /** How long a call that was aborted keeps its place, where it does not end by itself. */
 const abortGraceMs = 5_000;
@@ -11,6 +12,7 @@ const abortGraceMs = 5_000;
 export interface CallOwner<Item, Result> {
   readonly clock: Clock;
   answer(load: Load<Item, Result>, result: Result | Error): void;
+  fail(loads: readonly Load<Item, Result>[], error: unknown): void;
   /** It gives its place back; said once. */
   ended(call: PhysicalCall<Item, Result>): void;
 }
@@ -20,8 +22,9 @@ export interface CallOwner<Item, Result> {
  * place among those under way until it has really ended, so that there are never more; one that does not listen to its signal is
  * given up 5 s after that was aborted.
  */
-export class PhysicalCall<Item, Result> implements BatchCall<Result>, Place<Item, Result> {
+export class PhysicalCall<Item, Result> implements BatchCall<Result>, Place<Item, Result>, Listed {
   readonly attempt: number;
+  rosterIndex: number = -1;
   readonly group: Group<Item, Result>;
   readonly #loads: readonly Load<Item, Result>[];
   readonly #owner: CallOwner<Item, Result>;
@@ -75,6 +78,7 @@ export class PhysicalCall<Item, Result> implements BatchCall<Result>, Place<Item
 
   /** Ends it without waiting for its function. */
   giveUp(reason: unknown): void {
+    this.#owner.fail(this.#loads, reason);
     this.abort(reason);
     this.ended();
   }

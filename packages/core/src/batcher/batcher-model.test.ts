@@ -67,11 +67,11 @@ class World {
   }
 
   load(parcel: Parcel, leaveAfterMs: number | undefined, deadlineMs: number | undefined): Promise<void> {
-    const leaving = new AbortController();
+    const leaving = leaveAfterMs === undefined ? undefined : new AbortController();
     const { clock, outcomes } = this;
     const goesAway =
       clock.now() + Math.min(leaveAfterMs ?? Number.POSITIVE_INFINITY, deadlineMs ?? Number.POSITIVE_INFINITY);
-    if (leaveAfterMs !== undefined) clock.schedule(leaveAfterMs, () => leaving.abort(new Error(`left ${parcel.id}`)));
+    if (leaving) clock.schedule(leaveAfterMs ?? 0, () => leaving.abort(new Error(`left ${parcel.id}`)));
     const context = {
       tenant: parcel.tenant,
       ...(deadlineMs === undefined ? {} : { deadline: clock.now() + deadlineMs }),
@@ -86,9 +86,9 @@ class World {
       waiting(-1);
       if (clock.now() > goesAway + 1e-6)
         this.#wrong(`${parcel.id} was told ${clock.now() - goesAway} ms after it left`);
-      if (getEventListeners(leaving.signal, 'abort').length > 0) this.#wrong(`${parcel.id} left a listener`);
+      if (leaving && getEventListeners(leaving.signal, 'abort').length > 0) this.#wrong(`${parcel.id} left a listener`);
     };
-    return runInContext(context, () => this.batcher.load(parcel, { signal: leaving.signal })).then(
+    return runInContext(context, () => this.batcher.load(parcel, leaving ? { signal: leaving.signal } : {})).then(
       (answer) => {
         settle();
         outcomes.answered++;
@@ -214,19 +214,15 @@ describe('whatever is asked for, and whatever the backend does', () => {
     );
     const { clock, batcher } = world;
     const perTick = 500;
-    let work: Promise<void>[] = [];
     for (let id = 0; id < 1_000_000; id++) {
       const number = Math.floor(random() * 50_000);
       const tenant = `t${number % 3}`;
       const parcel = { id, key: number, tenant, weight: number % 12, isPoison: number % 997 === 0 };
       const leaveAfterMs = random() < 0.03 ? random() * 40 : undefined;
-      work.push(world.load(parcel, leaveAfterMs, random() < 0.03 ? 5 + random() * 200 : undefined));
-      if (id % perTick !== perTick - 1) continue;
-      await clock.runUntil(clock.now() + 10);
-      if (work.length >= 100_000) work = [Promise.all(work).then(() => {})];
+      void world.load(parcel, leaveAfterMs, random() < 0.03 ? 5 + random() * 200 : undefined);
+      if (id % perTick === perTick - 1) await clock.runUntil(clock.now() + 15);
     }
     await clock.runUntil(clock.now() + 120_000);
-    await Promise.all(work);
     expect(world.wrongs).toEqual([]);
     const { answered, poisoned, busy, left } = world.outcomes;
     expect(answered + poisoned + busy + left).toBe(1_000_000);

@@ -2,6 +2,7 @@ import {
   abortReason,
   atTurnsEnd,
   badOption,
+  type CallContext,
   coarseNow,
   currentContext,
   deadlineError,
@@ -11,13 +12,14 @@ import {
 } from '../kernel/index.js';
 import type { Batcher, BatcherOptions, BatcherStats, BatchFunction, LoadCall } from './contract.js';
 import type { BatchTrigger } from './events.js';
-import type { Group } from './group.js';
+import type { Group, GroupOwner } from './group.js';
 import { bytesOf, weighed } from './item-size.js';
 import { Journey } from './journey.js';
 import { Lanes } from './lanes.js';
 import { type Arrival, type Load, Watch } from './load.js';
 import { type BatcherConfig, resolveOptions } from './options.js';
-import { Sender } from './sender.js';
+import { Roster } from './roster.js';
+import { type Failure, Sender } from './sender.js';
 import { Slots } from './slots.js';
 import { Watches } from './watches.js';
 
@@ -42,8 +44,9 @@ export function createBatcher<Item, Result, Key = Item>(
   return new PackingBatcher(run, config);
 }
 
-class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
+class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupOwner<Item, Result> {
   readonly name: string;
+  readonly hasKeys: boolean;
   readonly #config: BatcherConfig<Item, Key>;
   readonly #lanes: Lanes<Item, Result, Key>;
   readonly #slots: Slots;
@@ -51,10 +54,13 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
   readonly #sender: Sender<Item, Result, Key>;
   readonly #journeys = new Set<Journey<Item, Result, Key>>();
   /** The groups in which items wait. */
-  readonly #waitingIn = new Set<Group<Item, Result>>();
+  readonly #waitingIn = new Roster<Group<Item, Result>>();
   /** Those whose next batch is due and waits for a place among the calls under way: one batch each in turn. */
   readonly #ready = new Set<Group<Item, Result>>();
   readonly #now: () => number;
+  /** Of what is neither of a tenant nor kept apart. */
+  readonly #common: Group<Item, Result>;
+  readonly #isSized: boolean;
   readonly #keyOf: ((item: Item) => Key) | undefined;
   #waiting = 0;
   #joined = 0;
@@ -63,11 +69,14 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
 
   constructor(run: BatchFunction<Item, Result, Key>, config: BatcherConfig<Item, Key>) {
     this.name = config.name;
+    this.hasKeys = config.key !== false;
     this.#config = config;
     this.#now = coarseNow(config.clock);
     this.#keyOf = config.key === false ? undefined : config.key;
     this.#slots = new Slots(config.maxConcurrent);
-    this.#lanes = new Lanes(config, (group) => this.#afterLeaving(group));
+    this.#lanes = new Lanes(config, this);
+    this.#common = this.#lanes.common;
+    this.#isSized = config.weight !== undefined || config.maxBytes < Number.POSITIVE_INFINITY;
     this.#watches = new Watches(config.clock, `A load of batcher '${config.name}'`, (load, watch, reason) => {
       load.reject(reason);
       watch.place?.left(load, reason, watch);
@@ -100,23 +109,16 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
 
   #enter(item: Item, call: LoadCall, resolve: (result: Result) => void, reject: (error: unknown) => void): void {
     if (this.#closing !== undefined) throw this.#closedError();
-    const { signal } = call;
-    const context = currentContext();
-    const outerSignal = context?.signal;
-    if (signal?.aborted) throw abortReason(signal);
-    if (outerSignal?.aborted) throw abortReason(outerSignal);
-    const deadline = context?.deadline ?? Number.POSITIVE_INFINITY;
-    if (deadline < Number.POSITIVE_INFINITY && deadline <= this.#config.clock.now()) {
-      throw deadlineError(`A load of batcher '${this.name}'`, 0);
-    }
     if (this.#waiting >= this.#config.maxWaiting) throw this.#overloaded();
-    const group = this.#lanes.of(item, call.apart).groupOf(this.#config.isShared ? undefined : context?.tenant);
+    const context = currentContext();
+    const group = this.#groupOf(item, call, context);
+    const isSized = this.#isSized;
     const load: Load<Item, Result> = {
       item,
       key: this.#keyOf === undefined ? item : this.#keyOf(item),
-      weight: weighed(this.#config, item),
-      bytes: bytesOf(this.#config, item),
-      arrival: this.#arrivalIn(group),
+      weight: isSized ? weighed(this.#config, item) : 0,
+      bytes: isSized ? bytesOf(this.#config, item) : 0,
+      arrival: group.isReviewDue ? group.lastArrival : this.#arrivalIn(group),
       context,
       resolve,
       reject,
@@ -124,21 +126,35 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
       isOver: false,
       followers: undefined,
     };
-    const isPressing = deadline < Number.POSITIVE_INFINITY;
-    if (signal !== undefined || outerSignal !== undefined || isPressing) {
-      load.watch = new Watch(load, deadline, signal, outerSignal === signal ? undefined : outerSignal);
-      this.#watches.join(load.watch);
-    }
+    if (context !== undefined || call.signal !== undefined) this.#watch(load, call.signal);
     group.add(load);
     this.#waiting++;
-    if (group.items === 1) this.#waitingIn.add(group);
-    else if (!isPressing && !group.lane.capacity.isFilledBy(group)) return;
     if (group.isReviewDue) return;
+    if (group.items === 1) this.#waitingIn.add(group);
+    else if (load.watch === undefined && !group.lane.capacity.isFilledBy(group)) return;
     group.isReviewDue = true;
     atTurnsEnd(() => {
       group.isReviewDue = false;
       this.#review(group);
     });
+  }
+
+  #groupOf(item: Item, { apart }: LoadCall, context: CallContext | undefined): Group<Item, Result> {
+    const tenant = this.#config.isShared ? undefined : context?.tenant;
+    if (tenant === undefined && apart === undefined && this.#config.apart === undefined) return this.#common;
+    return this.#lanes.of(item, apart).groupOf(tenant);
+  }
+
+  /** Sees to it that the load ends with its caller's signal, or its context's, or its deadline. @throws where it has */
+  #watch(load: Load<Item, Result>, signal: AbortSignal | undefined): void {
+    const { signal: outerSignal, deadline = Number.POSITIVE_INFINITY } = load.context ?? {};
+    if (signal?.aborted) throw abortReason(signal);
+    if (outerSignal?.aborted) throw abortReason(outerSignal);
+    const isLimited = deadline < Number.POSITIVE_INFINITY;
+    if (isLimited && deadline <= this.#config.clock.now()) throw deadlineError(`A load of batcher '${this.name}'`, 0);
+    if (!isLimited && signal === undefined && outerSignal === undefined) return;
+    load.watch = new Watch(load, deadline, signal, outerSignal === signal ? undefined : outerSignal);
+    this.#watches.join(load.watch);
   }
 
   #arrivalIn(group: Group<Item, Result>): Arrival {
@@ -153,8 +169,12 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
   /** Has its next batch go, if that is due, or sees to it that this is done when it is. */
   #review(group: Group<Item, Result>): void {
     if (group.items === 0) return;
-    if (this.#triggerOf(group) === undefined) this.#arm(group);
-    else {
+    const trigger = this.#triggerOf(group);
+    if (trigger === undefined) this.#arm(group);
+    else if (this.#slots.free > 0 && this.#ready.size === 0) {
+      this.#send(group, trigger);
+      this.#review(group);
+    } else {
       this.#ready.add(group);
       this.#pump();
     }
@@ -175,19 +195,21 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
   }
 
   #send(group: Group<Item, Result>, trigger: BatchTrigger): void {
-    this.#compare(group);
+    group.compare();
     const loads = group.take();
     this.#took(group, loads.length);
     this.#slots.take();
-    const journey = new Journey(group, loads, this.#config, this.#sender);
-    this.#journeys.add(journey);
-    void this.#travel(journey, group, trigger);
+    this.#sender.send({ group, loads, trigger, attempt: 1 }, (failure) => {
+      if (failure) void this.#travel(group, loads, failure);
+      else this.#checkDrained();
+    });
   }
 
   /** Never rejects: what goes wrong reaches the items. */
-  async #travel(journey: Journey<Item, Result, Key>, group: Group<Item, Result>, trigger: BatchTrigger): Promise<void> {
-    const failure = await this.#sender.send({ group, loads: journey.loads, trigger, attempt: 1 });
-    if (failure) await journey.goOn(journey.loads, failure);
+  async #travel(group: Group<Item, Result>, loads: readonly Load<Item, Result>[], failure: Failure): Promise<void> {
+    const journey = new Journey(group, loads, this.#config, this.#sender);
+    this.#journeys.add(journey);
+    await journey.goOn(loads, failure);
     this.#journeys.delete(journey);
     this.#checkDrained();
   }
@@ -196,10 +218,11 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
   #triggerOf(group: Group<Item, Result>): BatchTrigger | undefined {
     if (this.#closing !== undefined) return 'close';
     if (group.lane.capacity.isFilledBy(group)) {
-      this.#compare(group);
+      group.compare();
       if (group.lane.capacity.isFilledBy(group)) return 'full';
     }
     const patienceMs = this.#patienceMs(group);
+    if (patienceMs === 0) return 'idle';
     const now = this.#config.clock.now() + roundingMs;
     if (now >= (group.oldest?.arrival.at ?? 0) + patienceMs) return group.underWay > 0 ? 'window' : 'idle';
     return now >= group.firstDeadline - group.lane.pace.predictedMs ? 'deadline' : undefined;
@@ -226,20 +249,18 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
   /** A call of the group has ended: what it waited for may not be worth waiting for any more. */
   #afterCall(group: Group<Item, Result>): void {
     if (group.items > 0) this.#review(group);
-    this.#pump();
+    if (this.#ready.size > 0) this.#pump();
   }
 
-  /** Has those who wish for the same wait as one. */
-  #compare(group: Group<Item, Result>): void {
-    if (this.#config.key === false) return;
-    const followers = group.compare();
-    this.#joined += followers;
-    this.#waiting -= followers;
-  }
-
-  #afterLeaving(group: Group<Item, Result>): void {
+  /** One of the group's items has left. */
+  left(group: Group<Item, Result>): void {
     this.#took(group, 1);
     this.#checkDrained();
+  }
+
+  joined(count: number): void {
+    this.#joined += count;
+    this.#waiting -= count;
   }
 
   #took(group: Group<Item, Result>, count: number): void {
@@ -247,13 +268,13 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
     if (group.items > 0) return;
     group.timer?.cancel();
     group.timer = undefined;
-    this.#ready.delete(group);
+    if (this.#ready.size > 0) this.#ready.delete(group);
     this.#waitingIn.delete(group);
   }
 
   async #drain(): Promise<void> {
     await Promise.resolve(); // so that #closing is there, by which everything is due
-    for (const group of [...this.#waitingIn]) this.#review(group);
+    for (const group of this.#waitingIn.all()) this.#review(group);
     const drained = new Promise<void>((resolve) => {
       this.#onDrained = resolve;
     });
@@ -273,12 +294,12 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result> {
   }
 
   #checkDrained(): void {
-    if (this.#onDrained && this.#waiting === 0 && this.#journeys.size === 0) this.#onDrained();
+    if (this.#onDrained && this.#waiting + this.#journeys.size + this.#sender.underWay === 0) this.#onDrained();
   }
 
   #giveUp(): void {
     const reason = this.#closedError();
-    for (const group of [...this.#waitingIn]) {
+    for (const group of this.#waitingIn.all()) {
       while (group.items > 0) {
         const loads = group.take();
         this.#took(group, loads.length);

@@ -32,6 +32,9 @@ export class Capacity {
   readonly #maxWeight: number;
   readonly #isWeighed: boolean;
   readonly maxBytes: number;
+  /** What holds now; read at every load, so kept rather than computed. */
+  maxItems: number;
+  maxWeight: number;
   #statedItems = Number.POSITIVE_INFINITY;
   #statedWeight = Number.POSITIVE_INFINITY;
   #learned: Learned | undefined;
@@ -47,16 +50,8 @@ export class Capacity {
     this.#maxWeight = options.maxWeight;
     this.maxBytes = options.maxBytes;
     this.#isWeighed = options.isWeighed;
-  }
-
-  get maxItems(): number {
-    const learned = this.#isWeighed ? Number.POSITIVE_INFINITY : (this.#learned?.cap ?? Number.POSITIVE_INFINITY);
-    return Math.max(1, Math.floor(Math.min(this.#maxItems, this.#statedItems, learned)));
-  }
-
-  get maxWeight(): number {
-    const learned = this.#isWeighed ? (this.#learned?.cap ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
-    return Math.min(this.#maxWeight, this.#statedWeight, learned);
+    this.maxItems = options.maxItems;
+    this.maxWeight = options.maxWeight;
   }
 
   /** Whether it makes no difference which items are taken. */
@@ -85,6 +80,7 @@ export class Capacity {
     if (this.#isWeighed && cap.maxWeight !== undefined && cap.maxWeight > 0 && cap.maxWeight < sent.weight) {
       this.#statedWeight = Math.min(this.#statedWeight, cap.maxWeight);
     }
+    this.#apply();
   }
 
   /** A batch failed, all of whose parts went well: it was too much, and the largest of them was not. */
@@ -94,12 +90,14 @@ export class Capacity {
     const learned = this.#learned;
     if (learned === undefined || this.#measure(sent) <= learned.proven) {
       this.#learned = { cap: good, proven: good, fullBatches: 0, trial: learned?.trial ?? firstTrial };
+      this.#apply();
       return;
     }
     // Of several that were sent after one rise, only the first to fail says something new.
     if (learned.cap > learned.proven) learned.trial = Math.min(longestTrial, learned.trial * 2);
     learned.cap = learned.proven;
     learned.fullBatches = 0;
+    this.#apply();
   }
 
   /** A batch of this size went well, from which something was left out for lack of room, or nearly. */
@@ -112,14 +110,23 @@ export class Capacity {
     const limit = this.#isWeighed ? this.#maxWeight : this.#maxItems;
     if (learned.cap >= limit) {
       this.#learned = undefined;
+      this.#apply();
       return;
     }
     learned.cap = Math.min(limit, Math.max(learned.cap + 1, learned.cap * growth));
     learned.fullBatches = 0;
+    this.#apply();
   }
 
   #fillsLearned(size: BatchSize): boolean {
     return this.#isWeighed ? size.weight >= nearlyFull * this.maxWeight : size.items >= this.maxItems;
+  }
+
+  #apply(): void {
+    const cap = this.#learned?.cap ?? Number.POSITIVE_INFINITY;
+    const [items, weight] = this.#isWeighed ? [Number.POSITIVE_INFINITY, cap] : [cap, Number.POSITIVE_INFINITY];
+    this.maxItems = Math.max(1, Math.floor(Math.min(this.#maxItems, this.#statedItems, items)));
+    this.maxWeight = Math.min(this.#maxWeight, this.#statedWeight, weight);
   }
 
   #measure({ items, weight }: BatchSize): number {

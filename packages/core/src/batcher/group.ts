@@ -3,6 +3,17 @@ import type { BatchSize } from './capacity.js';
 import type { Lane } from './lanes.js';
 import { type Arrival, callersOf, heapOf, isWanted, type Load, type Place, type Watch } from './load.js';
 import { packed } from './packing.js';
+import type { Listed } from './roster.js';
+
+/** Who keeps the groups. */
+export interface GroupOwner<Item, Result> {
+  /** Whether what is the same travels once. */
+  readonly hasKeys: boolean;
+  /** An item has left the group that nobody wants any more. */
+  left(group: Group<Item, Result>): void;
+  /** So many wait behind another one from now on. */
+  joined(count: number): void;
+}
 
 /** How far ahead is looked for items that fit or press, in full batches. */
 const lookahead = 4;
@@ -13,7 +24,7 @@ const slack = 64;
  * Items that may travel together: of one tenant and one lane, in the order in which they came. Adding one and taking one out
  * cost O(1) on average, or O(log n) where it has a deadline.
  */
-export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
+export class Group<Item, Result> implements Place<Item, Result>, BatchSize, Listed {
   readonly lane: Lane<Item, Result>;
   readonly tenant: string | undefined;
   /** Leaders that somebody waits for, and all that has not been compared with what is before it yet. */
@@ -25,21 +36,21 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
   lastArrival: Arrival = { at: Number.NEGATIVE_INFINITY };
   /** Somebody looks at it at the end of the turn anyway. */
   isReviewDue: boolean = false;
+  rosterIndex: number = -1;
   timer: Timer | undefined;
   timerAt: number = Number.POSITIVE_INFINITY;
   readonly #pressing = new IndexedHeap<Watch<Item, Result>>((a, b) => a.deadline < b.deadline, heapOf.pressing);
-  readonly #onLeft: (group: Group<Item, Result>) => void;
+  readonly #owner: GroupOwner<Item, Result>;
   /** In the order in which they came, from `#head` on; nothing where one has been taken out of the middle. */
   #line: (Load<Item, Result> | undefined)[] = [];
   #head = 0;
   /** Up to here no two wish for the same. */
   #comparedTo = 0;
 
-  /** @param onLeft is told when an item has left that nobody wants any more */
-  constructor(lane: Lane<Item, Result>, tenant: string | undefined, onLeft: (group: Group<Item, Result>) => void) {
+  constructor(lane: Lane<Item, Result>, tenant: string | undefined, owner: GroupOwner<Item, Result>) {
     this.lane = lane;
     this.tenant = tenant;
-    this.#onLeft = onLeft;
+    this.#owner = owner;
   }
 
   get oldest(): Load<Item, Result> | undefined {
@@ -74,7 +85,7 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
     if (isWanted(leader)) return;
     this.#uncount(leader);
     this.#tidy();
-    this.#onLeft(this);
+    this.#owner.left(this);
   }
 
   /** All leaders that wait, the oldest first. */
@@ -83,11 +94,11 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
   }
 
   /**
-   * Has those follow the first of them who wish for the same, among as many as the next batch is taken from. Returns how many
-   * have found one to follow. Cost: one look into a set for each of those.
+   * Has those follow the first of them who wish for the same, among as many as the next batch is taken from. Cost: one look into
+   * a set for each of those.
    */
-  compare(): number {
-    if (this.#comparedTo === this.#line.length) return 0;
+  compare(): void {
+    if (this.#comparedTo === this.#line.length || !this.#owner.hasKeys) return;
     this.#skip();
     const span = this.#span;
     const keys = new Set<unknown>();
@@ -97,10 +108,11 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
       if (load === undefined || !isWanted(load)) continue;
       const before = keys.size;
       keys.add(load.key);
-      if (keys.size === before) return this.#follow(span);
+      if (keys.size > before) continue;
+      this.#follow(span);
+      return;
     }
     this.#comparedTo = index;
-    return 0;
   }
 
   /** Takes out what goes into the next batch, in the order in which it came: the oldest, and what is pressed for. */
@@ -118,11 +130,8 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
       near.push(load);
       places.push(index);
     }
-    if (leader && !near.includes(leader)) {
-      near.push(leader);
-      places.push(this.#line.indexOf(leader));
-    }
-    const chosen = packed(near, leader, capacity);
+    const seed = leader && !near.includes(leader) ? this.#brought(leader, near, places) : leader;
+    const chosen = packed(near, seed, capacity);
     for (const [index, load] of near.entries()) {
       if (!chosen.has(load)) continue;
       this.#line[places[index] as number] = undefined;
@@ -147,6 +156,21 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
     return isOfNumberOnly && this.#pressing.size === 0 ? maxItems : lookahead * maxItems;
   }
 
+  /** Of one who presses from further back: whoever in front wishes for the same, and leads from now on; or itself, in front. */
+  #brought(leader: Load<Item, Result>, front: Load<Item, Result>[], places: number[]): Load<Item, Result> {
+    const index = this.#line.indexOf(leader);
+    const same = this.#owner.hasKeys ? front.find(({ key }) => isSame(key, leader.key)) : undefined;
+    if (same !== undefined) {
+      this.#line[index] = undefined;
+      this.#uncount(leader);
+      this.#owner.joined(lead(same, leader));
+      return same;
+    }
+    front.push(leader);
+    places.push(index);
+    return leader;
+  }
+
   #takeAll(): Load<Item, Result>[] {
     const taken = this.#line as Load<Item, Result>[]; // one for each item, so none is missing
     if (this.#pressing.size > 0) for (const load of taken) this.#relieve(load);
@@ -158,7 +182,7 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
     return taken;
   }
 
-  #follow(span: number): number {
+  #follow(span: number): void {
     const leaders = new Map<unknown, Load<Item, Result>>();
     let followers = 0;
     let index = this.#head;
@@ -172,15 +196,10 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
       }
       this.#line[index] = undefined;
       this.#uncount(load);
-      leader.followers ??= [];
-      for (const caller of callersOf(load)) {
-        followers++;
-        leader.followers.push(caller);
-        if (caller.watch) caller.watch.leader = leader;
-      }
+      followers += lead(leader, load);
     }
     this.#comparedTo = index;
-    return followers;
+    this.#owner.joined(followers);
   }
 
   #relieve(leader: Load<Item, Result>): void {
@@ -206,4 +225,20 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize {
     this.#line = kept;
     this.#head = 0;
   }
+}
+
+/** Has the callers of another load wait behind a leader. Returns how many they are. */
+function lead<Item, Result>(leader: Load<Item, Result>, other: Load<Item, Result>): number {
+  leader.followers ??= [];
+  const callers = callersOf(other);
+  for (const caller of callers) {
+    leader.followers.push(caller);
+    if (caller.watch) caller.watch.leader = leader;
+  }
+  return callers.length;
+}
+
+/** As a Set has it. */
+function isSame(key: unknown, other: unknown): boolean {
+  return key === other || Object.is(key, other);
 }

@@ -1,6 +1,5 @@
 import { fullJitterMs, retryAfterMs } from '../kernel/index.js';
 import { type Batch, sizeOf } from './batch.js';
-import type { BatchSize } from './capacity.js';
 import { classifyFailure } from './classify.js';
 import type { FailureKind, StatedCap } from './contract.js';
 import type { Group } from './group.js';
@@ -17,12 +16,7 @@ interface Judged extends Failure {
   readonly kind: FailureKind;
 }
 
-/** A call that has answered what was sent in it. */
-interface Answered {
-  readonly sent: BatchSize;
-}
-
-type Outcome = Answered | 'unwanted' | Judged;
+type Outcome = 'answered' | 'unwanted' | Judged;
 
 type Loads<Item, Result> = readonly Load<Item, Result>[];
 
@@ -37,6 +31,8 @@ export class Journey<Item, Result, Key> {
   readonly #group: Group<Item, Result>;
   readonly #config: BatcherConfig<Item, Key>;
   readonly #sender: Sender<Item, Result, Key>;
+  /** What was in a call that went well. */
+  readonly #good = new Set<Load<Item, Result>>();
 
   constructor(
     group: Group<Item, Result>,
@@ -110,9 +106,15 @@ export class Journey<Item, Result, Key> {
   /** @param loads what was sent, of which `rest` is still wanted */
   async #split(loads: Loads<Item, Result>, rest: Loads<Item, Result>, error: unknown): Promise<void> {
     const pieces = rest.length > 1 ? this.#piecesOf(rest) : [rest];
-    const outcomes = await Promise.all(pieces.map((piece) => this.#sendPiece(piece, error)));
-    this.#learn(loads, outcomes);
-    await this.#mendAll(pieces, outcomes, true);
+    const outcomes = await Promise.all(
+      pieces.map(async (piece) => {
+        const outcome = await this.#sendPiece(piece, error);
+        // At once: no part waits for another that takes longer.
+        await this.#mendPiece(piece, outcome, true);
+        return outcome;
+      }),
+    );
+    this.#learn(loads, pieces, outcomes);
   }
 
   /**
@@ -122,9 +124,9 @@ export class Journey<Item, Result, Key> {
   async #probe(loads: Loads<Item, Result>, rest: Loads<Item, Result>, error: unknown): Promise<void> {
     const halves = halvesOf(rest);
     const outcomes = await Promise.all(halves.map((half) => this.#sendPiece(half, error)));
-    this.#learn(loads, outcomes);
+    this.#learn(loads, halves, outcomes);
     const isUnclear = rest.length > 3 && outcomes.every((outcome) => isJudged(outcome) && outcome.kind === 'unknown');
-    if (!isUnclear) return this.#mendAll(halves, outcomes, outcomes.some(isAnswered));
+    if (!isUnclear) return this.#mendAll(halves, outcomes, outcomes.includes('answered'));
     const ends = [rest.slice(0, 1), rest.slice(-1)];
     const shown = await Promise.all(ends.map((end) => this.#sendPiece(end, error)));
     await this.#mendAll(ends, shown, true);
@@ -137,12 +139,11 @@ export class Journey<Item, Result, Key> {
     outcomes: readonly Outcome[],
     isSplittable: boolean,
   ): Promise<void> {
-    await Promise.all(
-      pieces.map((piece, index) => {
-        const outcome = outcomes[index];
-        return isJudged(outcome) ? this.#mend(piece, outcome, 1, isSplittable) : undefined;
-      }),
-    );
+    await Promise.all(pieces.map((piece, index) => this.#mendPiece(piece, outcomes[index], isSplittable)));
+  }
+
+  async #mendPiece(piece: Loads<Item, Result>, outcome: Outcome | undefined, isSplittable: boolean): Promise<void> {
+    if (isJudged(outcome)) await this.#mend(piece, outcome, 1, isSplittable);
   }
 
   async #sendPiece(piece: Loads<Item, Result>, error: unknown): Promise<Outcome> {
@@ -151,19 +152,20 @@ export class Journey<Item, Result, Key> {
     // Where the budget has nothing left, what its batch failed with is the last word for the piece.
     if (!mayCallAgain(wanted)) return { error, kind: 'global' };
     const failure = await this.#sender.sendInTurn(this.#batch(wanted, 'split', 1));
-    return failure ? this.#judged(wanted, failure) : { sent: sizeOf(wanted) };
+    if (failure) return this.#judged(wanted, failure);
+    for (const load of wanted) this.#good.add(load);
+    return 'answered';
   }
 
   #batch(loads: Loads<Item, Result>, trigger: 'split' | 'repeat', attempt: number): Batch<Item, Result> {
     return { group: this.#group, loads, trigger, attempt };
   }
 
-  /** Where all that failed together went well in parts, it was too much. */
-  #learn(loads: Loads<Item, Result>, outcomes: readonly Outcome[]): void {
-    const sizes = outcomes.filter(isAnswered).map(({ sent }) => sent);
-    const answered = sizes.reduce((sum, { items }) => sum + items, 0);
-    // Whoever is not among them any more may have been what was wrong.
-    if (answered < loads.length || loads.some(isGone)) return;
+  /** Where all that failed together went well in parts, it was too much. Whoever has left may have been what was wrong. */
+  #learn(loads: Loads<Item, Result>, pieces: readonly Loads<Item, Result>[], outcomes: readonly Outcome[]): void {
+    if (loads.length < 2 || !loads.every((load) => this.#good.has(load) && !isGone(load))) return;
+    if (outcomes.some(isJudged)) return;
+    const sizes = pieces.map(sizeOf);
     const largest = sizes.reduce((a, b) =>
       b.weight > a.weight || (b.weight === a.weight && b.items > a.items) ? b : a,
     );
@@ -212,11 +214,7 @@ function mayCallAgain<Item, Result>(loads: Loads<Item, Result>): boolean {
 }
 
 function isJudged(outcome: Outcome | undefined): outcome is Judged {
-  return typeof outcome === 'object' && 'kind' in outcome;
-}
-
-function isAnswered(outcome: Outcome): outcome is Answered {
-  return typeof outcome === 'object' && 'sent' in outcome;
+  return typeof outcome === 'object';
 }
 
 /** An item that has failed alone, and not as one that is bad. */

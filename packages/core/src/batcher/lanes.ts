@@ -1,5 +1,5 @@
 import { Capacity } from './capacity.js';
-import { Group } from './group.js';
+import { Group, type GroupOwner } from './group.js';
 import type { BatcherConfig } from './options.js';
 import { Pace } from './pace.js';
 
@@ -14,12 +14,12 @@ export class Lane<Item, Result> {
   readonly capacity: Capacity;
   readonly pace: Pace = new Pace();
   readonly #groups = new Map<string | undefined, Group<Item, Result>>();
-  readonly #onLeft: (group: Group<Item, Result>) => void;
+  readonly #owner: GroupOwner<Item, Result>;
 
-  constructor(apart: unknown, capacity: Capacity, onLeft: (group: Group<Item, Result>) => void) {
+  constructor(apart: unknown, capacity: Capacity, owner: GroupOwner<Item, Result>) {
     this.apart = apart;
     this.capacity = capacity;
-    this.#onLeft = onLeft;
+    this.#owner = owner;
   }
 
   get isIdle(): boolean {
@@ -31,7 +31,7 @@ export class Lane<Item, Result> {
     const known = this.#groups.get(tenant);
     if (known) return known;
     forgetIdle(this.#groups);
-    const group = new Group<Item, Result>(this, tenant, this.#onLeft);
+    const group = new Group<Item, Result>(this, tenant, this.#owner);
     this.#groups.set(tenant, group);
     return group;
   }
@@ -43,15 +43,20 @@ export class Lane<Item, Result> {
  */
 export class Lanes<Item, Result, Key> {
   readonly #config: BatcherConfig<Item, Key>;
-  readonly #onLeft: (group: Group<Item, Result>) => void;
+  readonly #owner: GroupOwner<Item, Result>;
   readonly #only: Lane<Item, Result>;
   readonly #byValue = new Map<unknown, Lane<Item, Result>>();
   readonly #byObject = new WeakMap<object, Lane<Item, Result>>();
 
-  constructor(config: BatcherConfig<Item, Key>, onLeft: (group: Group<Item, Result>) => void) {
+  constructor(config: BatcherConfig<Item, Key>, owner: GroupOwner<Item, Result>) {
     this.#config = config;
-    this.#onLeft = onLeft;
+    this.#owner = owner;
     this.#only = this.#made(undefined);
+  }
+
+  /** The group of what is neither of a tenant nor kept apart. */
+  get common(): Group<Item, Result> {
+    return this.#only.groupOf(undefined);
   }
 
   of(item: Item, said: unknown): Lane<Item, Result> {
@@ -75,7 +80,7 @@ export class Lanes<Item, Result, Key> {
   #made(apart: unknown): Lane<Item, Result> {
     const { maxItems, maxWeight, maxBytes, weight } = this.#config;
     const isWeighed = weight !== undefined;
-    return new Lane(apart, new Capacity({ maxItems, maxWeight, maxBytes, isWeighed }), this.#onLeft);
+    return new Lane(apart, new Capacity({ maxItems, maxWeight, maxBytes, isWeighed }), this.#owner);
   }
 }
 

@@ -6,22 +6,25 @@ export function giveOut<Item, Result>(
   name: string,
   loads: readonly Load<Item, Result>[],
   results: unknown,
-  settle: (load: Load<Item, Result>, result: Result | Error) => void,
+  to: { answer(load: Load<Item, Result>, result: Result | Error): void },
 ): void {
   if (Array.isArray(results)) {
     if (results.length !== loads.length)
       throw mismatch(name, loads.length, `${results.length} results`, results.length);
     for (let index = 0; index < loads.length; index++)
-      settle(loads[index] as Load<Item, Result>, results[index] as Result | Error);
+      to.answer(loads[index] as Load<Item, Result>, results[index] as Result | Error);
     return;
   }
   if (results instanceof Map) {
     let missing = 0;
     for (const load of loads) if (!results.has(load.key) && isWanted(load)) missing++;
     for (const load of loads) {
-      if (results.has(load.key)) settle(load, results.get(load.key) as Result | Error);
+      if (results.has(load.key)) to.answer(load, results.get(load.key) as Result | Error);
       else if (isWanted(load)) {
-        settle(load, mismatch(name, loads.length, `a map that lacks ${missing} of their keys`, loads.length - missing));
+        to.answer(
+          load,
+          mismatch(name, loads.length, `a map that lacks ${missing} of their keys`, loads.length - missing),
+        );
       }
     }
     return;
@@ -30,7 +33,7 @@ export function giveOut<Item, Result>(
   if (results === undefined && open < loads.length) {
     const answered = loads.length - open;
     const error = mismatch(name, loads.length, `nothing, having settled ${answered} of them`, answered);
-    for (const load of loads) if (isWanted(load)) settle(load, error);
+    for (const load of loads) if (isWanted(load)) to.answer(load, error);
     return;
   }
   if (results === undefined && open === 0) return;

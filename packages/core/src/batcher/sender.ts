@@ -1,4 +1,4 @@
-import { type Clock, runShared, untilAborted, WarmpathError } from '../kernel/index.js';
+import { type Clock, coarseNow, runShared, untilAborted, WarmpathError } from '../kernel/index.js';
 import { type Batch, sizeOf } from './batch.js';
 import { type CallOwner, PhysicalCall } from './batch-call.js';
 import type { BatchFunction } from './contract.js';
@@ -6,6 +6,7 @@ import type { Group } from './group.js';
 import { answer, callersOf, fail, isWanted, type Load, type Place } from './load.js';
 import type { BatcherConfig } from './options.js';
 import { giveOut } from './results.js';
+import { type Listed, Roster } from './roster.js';
 import type { Slots } from './slots.js';
 import type { Watches } from './watches.js';
 
@@ -14,7 +15,7 @@ export interface Failure {
   readonly error: unknown;
 }
 
-interface GoingOn {
+interface GoingOn extends Listed {
   giveUp(reason: unknown): void;
 }
 
@@ -27,12 +28,15 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
   repeats: number = 0;
   underWay: number = 0;
   /** Calls and pauses, to be ended when nothing is waited for any more. */
-  readonly #goingOn = new Set<GoingOn>();
+  readonly #goingOn = new Roster<GoingOn>();
   #filled = 0;
   readonly #run: BatchFunction<Item, Result, Key>;
   readonly #config: BatcherConfig<Item, Key>;
   readonly #slots: Slots;
   readonly #watches: Watches<Item, Result>;
+  readonly #isLimited: boolean;
+  /** To the millisecond or two where nobody listens, since a reading of the clock costs as much as a load. */
+  readonly #now: () => number;
   readonly #onEnded: (group: Group<Item, Result>) => void;
 
   /** @param onEnded is told when a call of a group has ended and given its place back */
@@ -46,6 +50,8 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
     this.#run = run;
     this.#config = config;
     this.clock = config.clock;
+    this.#isLimited = config.timeoutMs < Number.POSITIVE_INFINITY;
+    this.#now = config.onEvent ? () => config.clock.now() : coarseNow(config.clock);
     this.#slots = slots;
     this.#watches = watches;
     this.#onEnded = onEnded;
@@ -67,7 +73,7 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
 
   /** Ends whatever goes on. */
   giveUp(reason: unknown): void {
-    for (const each of [...this.#goingOn]) each.giveUp(reason);
+    for (const each of this.#goingOn.all()) each.giveUp(reason);
   }
 
   /** Resolves when the time is over, or nobody waits for any of the loads. */
@@ -80,6 +86,7 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
       };
       const timer = this.clock.schedule(pauseMs, end);
       const pause: GoingOn & Place<Item, Result> = {
+        rosterIndex: -1,
         giveUp: end,
         left: () => {
           if (!loads.some(isWanted)) end();
@@ -90,47 +97,60 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
     });
   }
 
-  /** Waits for a place, then sends what is still wanted. */
+  /** Waits for a place, then sends what is still wanted. Never rejects. */
   async sendInTurn(batch: Batch<Item, Result>): Promise<Failure | undefined> {
     await this.#slots.next();
     const loads = batch.loads.filter(isWanted);
-    if (loads.length > 0) return this.send({ ...batch, loads });
+    if (loads.length > 0) return new Promise((resolve) => this.send({ ...batch, loads }, resolve));
     this.#slots.release();
     this.#onEnded(batch.group);
     return undefined;
   }
 
-  /** Never rejects. To be called with a place that is taken; it is given back when the call has really ended. */
-  async send(batch: Batch<Item, Result>): Promise<Failure | undefined> {
-    const { group, loads } = batch;
-    const { clock, timeoutMs, name } = this.#config;
+  /**
+   * To be called with a place that is taken; it is given back when the call has really ended.
+   * @param done called once, later, when all that the call answers has been given out
+   */
+  send(batch: Batch<Item, Result>, done: (failure: Failure | undefined) => void): void {
     const call = new PhysicalCall<Item, Result>(batch, this);
     this.#goingOn.add(call);
-    group.underWay++;
+    batch.group.underWay++;
     this.underWay++;
-    const began = clock.now();
-    const waitedMs = Math.max(0, began - (loads[0]?.arrival.at ?? began));
-    const isLimited = timeoutMs < Number.POSITIVE_INFINITY;
-    let failure: Failure | undefined;
-    try {
-      const running = this.#start(call, batch);
-      const results = isLimited ? await this.#inTime(running, call) : await running;
-      giveOut(name, loads, results, (load, result) => this.answer(load, result));
-    } catch (error) {
-      failure = { error };
-    }
-    this.#count(batch, clock.now() - began, waitedMs, failure);
-    if (!isLimited) call.ended();
-    return failure;
+    const began = this.#now();
+    const finish = (failure: Failure | undefined): void => {
+      this.#count(batch, began, failure);
+      if (!this.#isLimited) call.ended();
+      done(failure);
+    };
+    const running = this.#start(call, batch);
+    (this.#isLimited ? this.#inTime(running, call) : running).then(
+      (results) => finish(this.#giveOut(batch, results)),
+      (error: unknown) => finish({ error }),
+    );
   }
 
-  async #start(call: PhysicalCall<Item, Result>, { group, loads }: Batch<Item, Result>): Promise<unknown> {
+  /** What comes back is always later than this call. */
+  #start(call: PhysicalCall<Item, Result>, { group, loads }: Batch<Item, Result>): Promise<unknown> {
     const items = loads.map(({ item }) => item);
-    return runShared(
-      () => call.signal,
-      group.tenant,
-      () => this.#run(items, call),
-    );
+    try {
+      const results = runShared(
+        () => call.signal,
+        group.tenant,
+        () => this.#run(items, call),
+      );
+      return Promise.resolve(results);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #giveOut({ loads }: Batch<Item, Result>, results: unknown): Failure | undefined {
+    try {
+      giveOut(this.#config.name, loads, results, this);
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
   }
 
   /** The outcome of the call, or an error when its time is over: it has its place until it has really ended. */
@@ -158,8 +178,10 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
     this.#onEnded(group);
   }
 
-  #count({ group, loads, trigger }: Batch<Item, Result>, ms: number, waitedMs: number, failure?: Failure): void {
+  #count({ group, loads, trigger }: Batch<Item, Result>, began: number, failure: Failure | undefined): void {
     const { capacity, pace } = group.lane;
+    const { name, onEvent } = this.#config;
+    const ms = this.#now() - began;
     const size = sizeOf(loads);
     const fill = capacity.fillOf(size);
     this.batches++;
@@ -171,15 +193,10 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
       pace.took(ms);
       if (trigger === 'full') capacity.wentWell(size);
     }
-    this.#config.onEvent?.({
-      type: failure ? 'batch.failed' : 'batch.done',
-      batcher: this.#config.name,
-      items: loads.length,
-      fill,
-      trigger,
-      ms,
-      waitedMs,
-      ...(failure ? { error: failure.error } : {}),
-    });
+    if (onEvent === undefined) return;
+    const type = failure ? 'batch.failed' : 'batch.done';
+    const waitedMs = Math.max(0, began - (loads[0]?.arrival.at ?? began));
+    const event = { type, batcher: name, items: loads.length, fill, trigger, ms, waitedMs } as const;
+    onEvent(failure ? { ...event, error: failure.error } : event);
   }
 }

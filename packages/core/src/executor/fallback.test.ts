@@ -86,7 +86,8 @@ describe('runWithFallback', () => {
     const caller = new AbortController();
     const reason = new Error('left');
     const leaves = async (): Promise<never> => {
-      queueMicrotask(() => caller.abort(reason));
+      // After the step has failed, and before that is heard of.
+      queueMicrotask(() => queueMicrotask(() => caller.abort(reason)));
       throw bad;
     };
     const all = runInContext({ signal: caller.signal }, () => executor.runWithFallback(leaves));

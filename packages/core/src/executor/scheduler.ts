@@ -25,7 +25,7 @@ export interface SchedulerOptions {
   readonly report: ((event: ExecutorEvent) => void) | undefined;
 }
 
-/** How long `close()` waits for what was accepted. */
+/** How long `close()` waits. */
 const closeGraceMs = 5_000;
 
 /**
@@ -177,8 +177,7 @@ export class Scheduler {
 
   #serve(waiter: Waiter, now: number): void {
     const { job } = waiter;
-    // The timer of its deadline may be late.
-    if (this.#isTooLate(job)) return;
+    if (this.#isTooLate(job)) return; // the timer of its deadline may be late
     this.#order.serve(waiter, now);
     job.waiter = undefined;
     job.waitedMs = now - waiter.enteredAt;
@@ -214,10 +213,9 @@ export class Scheduler {
 
   #time(job: Job): void {
     const { clock, report } = this.#options;
-    const { taskTimeoutMs } = job.terms;
-    const isTimed = taskTimeoutMs < Number.POSITIVE_INFINITY;
+    const isTimed = job.terms.taskTimeoutMs < Number.POSITIVE_INFINITY;
     if (isTimed || report !== undefined || job.isMember) job.startedAt = clock.now();
-    if (isTimed) job.endsAt = Math.min(job.endsAt, (job.startedAt ?? 0) + taskTimeoutMs);
+    if (isTimed) job.endsAt = Math.min(job.endsAt, (job.startedAt ?? 0) + job.terms.taskTimeoutMs);
     if (job.endsAt === Number.POSITIVE_INFINITY) return;
     if (!this.#deadlines.has(job)) this.#deadlines.add(job);
     else if (isTimed) this.#deadlines.update(job);
