@@ -24,12 +24,12 @@ describe('a benchmark', () => {
     }
   });
 
-  it.each(['nothing', 'keys first-slice', 'constructor'])(
+  it.each(['nothing', 'keys batcher', 'constructor'])(
     'is refused with the list where there is no %s',
     async (names) => {
       const { status, stdout, stderr } = await bench(...names.split(' '));
       expect(status).toBe(2);
-      expect(stderr).toMatch(new RegExp(`^There is no benchmark '${names}'\\. It takes one of: keys, .*first-slice`));
+      expect(stderr).toMatch(new RegExp(`^There is no benchmark '${names}'\\. It takes one of: keys, .*batcher`));
       expect(stdout).toBe('');
     },
   );

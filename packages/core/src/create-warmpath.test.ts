@@ -21,6 +21,9 @@ describe('parts by name', () => {
     expect(warmpath.limiter('api', { limit: 1, window: '1s' })).toBe(warmpath.limiter('api'));
     expect(warmpath.batcher('embed', run, { maxItems: 2 })).toBe(warmpath.batcher('embed', run));
     expect(warmpath.batcher('plain', run)).toBe(warmpath.batcher('plain', run));
+    expect(warmpath.executor('work', { maxConcurrent: 2 })).toBe(warmpath.executor('work'));
+    const embedder = { name: 'm', embed: async (texts: readonly string[]) => texts.map(() => new Float32Array(1)) };
+    expect(warmpath.embedder('vectors', embedder, { maxItems: 2 })).toBe(warmpath.embedder('vectors', embedder));
     expect(warmpath.cache('embed')).not.toBe(warmpath.batcher('embed', run));
   });
 
@@ -217,6 +220,35 @@ describe('the caches of a runtime', () => {
   });
 });
 
+describe('batches, tasks and pipelines', () => {
+  it('are counted, on the clock of the runtime', async () => {
+    const clock = createFakeClock();
+    const events: WarmpathEvent[] = [];
+    const warmpath = createWarmpath({ clock, onEvent: (event) => events.push(event) });
+    const batcher = warmpath.batcher('double', async (items: readonly number[]) => items.map((item) => item * 2), {
+      maxItems: 4,
+    });
+    expect(await batcher.loadMany([1, 2])).toEqual([2, 4]);
+    const executor = warmpath.executor('work');
+    await executor.runAll([() => 1, () => Promise.reject(new Error('no'))]);
+    const run = warmpath.pipeline<number>('sum', { executor }).step('one', { run: ({ input }) => input + 1 });
+    expect((await run.run(1)).results.one).toBe(2);
+    expect(warmpath.snapshot()).toMatchObject({
+      batchers: { double: { batches: 1, items: 2, failures: 0, efficiency: 0.5 } },
+      executors: { work: { done: 2, failed: 1 } },
+      pipelines: { sum: { runs: 1, failures: 0, totalMs: { count: 1 } } },
+    });
+    expect(events.map(({ type }) => type)).toEqual([
+      'batch.done',
+      'task.done',
+      'task.done',
+      'task.done',
+      'pipeline.step',
+      'pipeline.done',
+    ]);
+  });
+});
+
 describe('close', () => {
   it('sends what waits in the batchers, waits for it and for the caches’ writes, and may be called twice', async () => {
     const clock = createFakeClock();
@@ -244,6 +276,27 @@ describe('close', () => {
     expect(written).toBe(true);
     await expect(batcher.load(1)).rejects.toMatchObject({ code: 'WP_CLOSED' });
     await warmpath.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('lets tasks end, and what they ask of batchers and embedders', async () => {
+    const clock = createFakeClock();
+    const warmpath = createWarmpath({ clock });
+    const double = warmpath.batcher('double', async (items: readonly number[]) => items.map((item) => item * 2));
+    const embed = async (texts: readonly string[]) => texts.map(({ length }) => new Float32Array([length]));
+    const cache = warmpath.cache('vectors', { scope: 'shared' });
+    const vectors = warmpath.embedder('vectors', { name: 'm', embed }, { cache });
+    const executor = warmpath.executor('work');
+    const work = executor.run(async () => {
+      await new Promise<void>((resolve) => void clock.schedule(100, resolve));
+      return [await double.load(4), ...(await vectors.embedOne('four'))];
+    });
+    const closing = warmpath.close();
+    await clock.advance(100);
+    expect(await work).toEqual([8, 4]);
+    await closing;
+    await expect(executor.run(() => 1)).rejects.toMatchObject({ code: 'WP_CLOSED' });
+    await expect(vectors.embedOne('five')).rejects.toMatchObject({ code: 'WP_CLOSED' });
     expect(clock.pending).toBe(0);
   });
 

@@ -73,7 +73,7 @@ export interface Warmpath {
   /** @throws WarmpathError `WP_BAD_OPTION`, also for options given a second time, or another function to batch with */
   cache(name: string, options?: Omit<CacheOptions, Given>): Cache;
   limiter(name: string, options?: Omit<LimiterOptions, Given>): Limiter;
-  batcher<Item, Result, Key = Item>(
+  batcher<Item, Result, Key = unknown>(
     name: string,
     run: BatchFunction<Item, Result, Key>,
     options?: Omit<BatcherOptions<Item, Key>, Given>,
@@ -160,7 +160,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     random,
     cache,
     limiter,
-    batcher<Item, Result, Key = Item>(
+    batcher<Item, Result, Key = unknown>(
       name: string,
       run: BatchFunction<Item, Result, Key>,
       own?: Omit<BatcherOptions<Item, Key>, Given>,

@@ -138,6 +138,7 @@ describe('several bad items', () => {
     ['adjacent across the middle', [15, 16]],
     ['spread', [3, 12, 20, 29]],
     ['one at an end', [0, 20]],
+    ['both ends of a half', [16, 31]],
   ])('that say nothing of themselves fail alone where they are %s', async (_, bad) => {
     const fail = kinds.nothing as (items: readonly number[]) => Error;
     const { calls, loadAll } = setUp(withPoison(new Set(bad), fail));
@@ -145,6 +146,9 @@ describe('several bad items', () => {
     for (const item of bad) expected[item] = fail([item]);
     expect(await loadAll(32)).toEqual(expected);
     expect(calls.length).toBeLessThanOrEqual(2 * 32 - 1);
+    calls.length = 0;
+    await loadAll(32);
+    expect(calls[0], 'no cap was learned').toHaveLength(32);
   });
 
   it('that say nothing of themselves cost others an answer only where both halves and both ends are bad', () =>

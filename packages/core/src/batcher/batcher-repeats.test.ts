@@ -223,3 +223,35 @@ describe('a caller inside a layer that tries again', () => {
     expect(await loads).toMatchObject(['1!', { message: 'bad' }, '3!']);
   });
 });
+
+describe('a 500, which may be an item’s fault, when trying again has not helped', () => {
+  const broken = (): Error => Object.assign(new Error('internal error'), { status: 500 });
+  const poisonous = (_: unknown, items: readonly number[]) => (items.includes(5) ? broken() : undefined);
+  const items = Array.from({ length: 16 }, (_, item) => item);
+  const answers = items.map((item) => (item === 5 ? broken() : `${item}!`));
+
+  it('is looked into: the culprit fails alone', async () => {
+    const { batcher, clock, sent } = setUp([poisonous]);
+    const loads = batcher.loadSettled(items);
+    await clock.advance(200);
+    expect(await loads).toEqual(answers);
+    expect(sent.length).toBeLessThanOrEqual(2 + 2 * 4);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('costs four calls more in an outage, each of which fails once', async () => {
+    const { batcher, clock, sent } = setUp([broken]);
+    const loads = batcher.loadSettled(items);
+    await clock.advance(200);
+    expect(await loads).toEqual(items.map(broken));
+    expect(sent.map((call) => call.items.length)).toEqual([16, 16, 8, 8, 1, 1]);
+  });
+
+  it('is looked into at once where others try again', async () => {
+    const { batcher, clock, sent } = setUp([poisonous]);
+    const loads = runInContext({ attempt: { claimed: true } }, () => batcher.loadSettled(items));
+    await clock.settle();
+    expect(await loads).toEqual(answers);
+    expect(sent.every(({ attempt }) => attempt === 1)).toBe(true);
+  });
+});

@@ -35,7 +35,7 @@ const noCall: LoadCall = {};
  * nothing is under way any more. A call that fails is not everybody's failure: see `FailureKind`.
  * @throws WarmpathError `WP_BAD_OPTION`; a load rejects as `Batcher.load` says
  */
-export function createBatcher<Item, Result, Key = Item>(
+export function createBatcher<Item, Result, Key = unknown>(
   run: BatchFunction<Item, Result, Key>,
   options: BatcherOptions<Item, Key> = {},
 ): Batcher<Item, Result> {

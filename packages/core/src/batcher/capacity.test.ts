@@ -76,6 +76,8 @@ describe('a cap that an error states', () => {
     expect([capacity.maxItems, capacity.maxWeight]).toEqual([32, 1_000]);
     capacity.state({ maxWeight: 512 }, size(32, 900));
     expect([capacity.maxItems, capacity.maxWeight]).toEqual([32, 512]);
+    capacity.state({ maxItems: 10 }, size(5, 500));
+    expect(capacity.maxItems).toBe(32);
   });
 
   it.each([0, -1, Number.NaN])('is none where it is %s', (cap) => {
@@ -123,6 +125,8 @@ describe('a cap that only shows', () => {
     const single = counting();
     single.tooMuch(size(2), size(1));
     expect(single.maxItems).toBe(1);
+    for (let batch = 0; batch < 10; batch++) single.wentWell(size(1));
+    expect(single.maxItems).toBe(2);
   });
 
   it('is tried out of by a quarter after ten full batches, and taken back to where it was when that fails', () => {

@@ -178,9 +178,12 @@ describe('trouble of the network', () => {
     expect(classifyFailure(error)).toBe('transient');
   });
 
-  it.each(['ENOENT', 'EACCES', 'ERR_INVALID_ARG_TYPE'])('is not what other codes say: %s', (code) => {
-    expect(classifyFailure(failing('broken', { code }))).toBe('unknown');
-  });
+  it.each(['ENOENT', 'EACCES', 'ERR_INVALID_ARG_TYPE', 'UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED'])(
+    'is not what other codes say: %s',
+    (code) => {
+      expect(classifyFailure(failing('broken', { code }))).toBe('unknown');
+    },
+  );
 });
 
 describe('what no item can help', () => {

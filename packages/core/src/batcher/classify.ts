@@ -73,6 +73,11 @@ export function classifyFailure(error: unknown): FailureKind | StatedCap {
   return compositionWords.test(words) ? 'composition' : 'unknown';
 }
 
+/** Whether a transient error may be an item's fault all the same: a 500 says no more than that something went wrong. */
+export function isAmbiguous(error: unknown): boolean {
+  return error instanceof Error && firstOf(chainOf(error), statusOf) === 500;
+}
+
 function kindOfStatus(status: number, words: string, error: Error): FailureKind | StatedCap {
   if (outOfMemory.test(words)) return 'composition';
   if (compositionStatuses.has(status)) return callersFault.test(words) ? 'global' : composition(words);

@@ -26,7 +26,7 @@ export type BatchResults<Result, Key> = readonly (Result | Error)[] | ReadonlyMa
  * Answers many items in one call. It runs with the tenant of its items, or with none where `scope` is `'shared'`. It may be
  * called again with some of the items after an error, see `BatcherOptions.classify`.
  */
-export type BatchFunction<Item, Result, Key = Item> = (
+export type BatchFunction<Item, Result, Key = unknown> = (
   items: readonly Item[],
   call: BatchCall<Result>,
   // A function that settles each item has nothing to return.

@@ -1,9 +1,9 @@
 import { fullJitterMs, retryAfterMs } from '../kernel/index.js';
 import { type Batch, sizeOf } from './batch.js';
-import { classifyFailure } from './classify.js';
+import { classifyFailure, isAmbiguous } from './classify.js';
 import type { FailureKind, StatedCap } from './contract.js';
 import type { Group } from './group.js';
-import { callersOf, isGone, isWanted, type Load } from './load.js';
+import { budgetOf, callersOf, isGone, isWanted, type Load } from './load.js';
 import type { BatcherConfig } from './options.js';
 import type { Failure, Sender } from './sender.js';
 
@@ -31,6 +31,8 @@ export class Journey<Item, Result, Key> {
   readonly #group: Group<Item, Result>;
   readonly #config: BatcherConfig<Item, Key>;
   readonly #sender: Sender<Item, Result, Key>;
+  /** Trying again has not helped, so what might be an item's fault is looked into. */
+  #isTired = false;
   /** What was in a call that went well. */
   readonly #good = new Set<Load<Item, Result>>();
 
@@ -56,7 +58,7 @@ export class Journey<Item, Result, Key> {
     const { kind, error } = failure;
     const rest = loads.filter(isWanted);
     if (rest.length === 0) return;
-    if (kind === 'transient') await this.#repeat(rest, error, attempt);
+    if (kind === 'transient') await this.#repeat(loads, rest, error, attempt);
     // Of one that was not alone it is not known that it is the culprit: that one may have left.
     else if (kind === 'global' || loads.length === 1) this.#sender.fail(rest, error);
     else if (kind === 'composition' || isSplittable || rest.length === 1) await this.#split(loads, rest, error);
@@ -65,6 +67,7 @@ export class Journey<Item, Result, Key> {
 
   #judged(loads: Loads<Item, Result>, { error }: Failure): Judged {
     const said = this.#said(error, loads) ?? classifyFailure(error);
+    if (said === 'transient' && this.#isTired && isAmbiguous(error)) return { error, kind: 'unknown' };
     if (typeof said === 'string') return { error, kind: said };
     this.#group.lane.capacity.state(said, sizeOf(loads));
     return { error, kind: said.kind };
@@ -83,9 +86,13 @@ export class Journey<Item, Result, Key> {
     }
   }
 
-  async #repeat(rest: Loads<Item, Result>, error: unknown, attempt: number): Promise<void> {
+  async #repeat(loads: Loads<Item, Result>, rest: Loads<Item, Result>, error: unknown, attempt: number): Promise<void> {
     const { attempts, random } = this.#config;
     const askedMs = retryAfterMs(error) ?? 0;
+    if (isAmbiguous(error) && (attempt >= attempts || rest.every(isTriedOutside))) {
+      this.#isTired = true;
+      return this.#mend(loads, { error, kind: 'unknown' }, attempt, false);
+    }
     if (attempt >= attempts || askedMs > longestPauseMs) return this.#sender.fail(rest, error);
     const pauseMs = askedMs + fullJitterMs(attempt - 1, firstPauseMs, longestPauseMs, random);
     const backAt = this.#config.clock.now() + pauseMs;
@@ -207,10 +214,9 @@ function isWaitedForAt<Item, Result>(load: Load<Item, Result>, instant: number):
   return callersOf(load).some(({ watch }) => (watch?.deadline ?? Number.POSITIVE_INFINITY) > instant);
 }
 
-/** Every extra call is drawn from the budget that the callers' contexts share, where there is one. */
+/** Every extra call is drawn from the budget, where there is one. */
 function mayCallAgain<Item, Result>(loads: Loads<Item, Result>): boolean {
-  const budget = loads.find(({ context }) => context?.budget !== undefined)?.context?.budget;
-  return budget?.withdraw() ?? true;
+  return budgetOf(loads)?.withdraw() ?? true;
 }
 
 function isJudged(outcome: Outcome | undefined): outcome is Judged {

@@ -1,4 +1,4 @@
-import type { CallContext, Placed } from '../kernel/index.js';
+import type { AttemptBudget, CallContext, Placed } from '../kernel/index.js';
 
 /** When loads came: one for all of an instant, since a number of its own would cost each of them a piece of memory. */
 export interface Arrival {
@@ -78,6 +78,12 @@ export function isGone<Item, Result>(leader: Load<Item, Result>): boolean {
 /** Those who wait for the item of a leader. */
 export function callersOf<Item, Result>(leader: Load<Item, Result>): Load<Item, Result>[] {
   return [leader, ...(leader.followers ?? [])].filter(({ isOver }) => !isOver);
+}
+
+/** What extra calls for these are drawn from, where the context of a caller has a budget. */
+export function budgetOf<Item, Result>(leaders: readonly Load<Item, Result>[]): AttemptBudget | undefined {
+  for (const { context } of leaders) if (context?.budget !== undefined) return context.budget;
+  return undefined;
 }
 
 /** Gives all who wait for a leader's item the result, or the Error that stands in its place. */

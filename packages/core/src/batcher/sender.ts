@@ -3,7 +3,7 @@ import { type Batch, sizeOf } from './batch.js';
 import { type CallOwner, PhysicalCall } from './batch-call.js';
 import type { BatchFunction } from './contract.js';
 import type { Group } from './group.js';
-import { answer, callersOf, fail, isWanted, type Load, type Place } from './load.js';
+import { answer, budgetOf, callersOf, fail, isWanted, type Load, type Place } from './load.js';
 import type { BatcherConfig } from './options.js';
 import { giveOut } from './results.js';
 import { type Listed, Roster } from './roster.js';
@@ -122,23 +122,21 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
       if (!this.#isLimited) call.ended();
       done(failure);
     };
-    const running = this.#start(call, batch);
-    (this.#isLimited ? this.#inTime(running, call) : running).then(
-      (results) => finish(this.#giveOut(batch, results)),
-      (error: unknown) => finish({ error }),
-    );
+    // What follows from the call belongs to it as well, and not to whoever has made room for it.
+    runShared(call, batch.group.tenant, budgetOf(batch.loads), () => {
+      const running = this.#start(call, batch);
+      (this.#isLimited ? this.#inTime(running, call) : running).then(
+        (results) => finish(this.#giveOut(batch, results)),
+        (error: unknown) => finish({ error }),
+      );
+    });
   }
 
   /** What comes back is always later than this call. */
-  #start(call: PhysicalCall<Item, Result>, { group, loads }: Batch<Item, Result>): Promise<unknown> {
+  #start(call: PhysicalCall<Item, Result>, { loads }: Batch<Item, Result>): Promise<unknown> {
     const items = loads.map(({ item }) => item);
     try {
-      const results = runShared(
-        () => call.signal,
-        group.tenant,
-        () => this.#run(items, call),
-      );
-      return Promise.resolve(results);
+      return Promise.resolve(this.#run(items, call));
     } catch (error) {
       return Promise.reject(error);
     }

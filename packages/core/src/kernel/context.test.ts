@@ -124,17 +124,29 @@ describe('runShared', () => {
       attributes: { user: 'alice' },
     };
     runInContext(context, () => {
-      runShared(shared.signal, 'globex', () => {
-        expect(inside()).toEqual({ tenant: 'globex', signal: shared.signal, budget: undefined, attributes: {} });
+      runShared(shared, 'globex', undefined, () => {
+        const { tenant, signal, deadline, ledger, attempt, budget, attributes } = inside();
+        expect([tenant, signal, attributes]).toEqual(['globex', shared.signal, {}]);
+        expect([deadline, ledger, attempt, budget]).toEqual([undefined, undefined, undefined, undefined]);
       });
-      runShared(shared.signal, undefined, () => expect(inside().tenant).toBeUndefined());
+      runShared(shared, undefined, undefined, () => expect(inside().tenant).toBeUndefined());
     });
   });
 
-  it('keeps the budget, which is shared by all calls anyway', () => {
+  it('has the budget that it is given, and a signal that is made when somebody looks', () => {
     const budget: AttemptBudget = { deposit: () => {}, withdraw: () => true };
-    const { signal } = new AbortController();
-    runInContext({ budget }, () => runShared(signal, undefined, () => expect(inside().budget).toBe(budget)));
+    const shared = new AbortController();
+    let made = 0;
+    const late = {
+      get signal() {
+        made++;
+        return shared.signal;
+      },
+    };
+    runShared(late, undefined, budget, () => {
+      expect([inside().budget, made]).toEqual([budget, 0]);
+      expect([inside().signal, made]).toEqual([shared.signal, 1]);
+    });
   });
 });
 

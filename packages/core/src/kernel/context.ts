@@ -77,32 +77,34 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
 }
 
 /**
- * Runs work that several callers wait for. It is nobody's own: it obeys its signal alone, has no caller's deadline, ledger or
- * attributes, and knows only the tenant that all of its callers share; undefined where they share none.
- * @param signal or what makes it, for work that mostly does not look at it
+ * Runs work that several callers wait for. It is nobody's own: it obeys the signal of `source` alone, has no caller's deadline,
+ * ledger or attributes, and knows only the tenant that all of its callers share; undefined where they share none.
+ * @param source is asked for its signal when somebody looks at it, so it may be made only then
+ * @param budget what extra attempts inside are drawn from
  */
-export function runShared<T>(signal: AbortSignal | (() => AbortSignal), tenant: string | undefined, work: () => T): T {
-  return storage.run(new SharedContext(signal, tenant, storage.getStore()?.budget), work);
+export function runShared<T>(
+  source: { readonly signal: AbortSignal },
+  tenant: string | undefined,
+  budget: AttemptBudget | undefined,
+  work: () => T,
+): T {
+  return storage.run(new SharedContext(source, tenant, budget), work);
 }
 
 class SharedContext implements CallContext {
   readonly tenant: string | undefined;
   readonly budget: AttemptBudget | undefined;
   readonly attributes: CallContext['attributes'] = noAttributes;
-  readonly #signal: AbortSignal | (() => AbortSignal);
+  readonly #source: { readonly signal: AbortSignal };
 
-  constructor(
-    signal: AbortSignal | (() => AbortSignal),
-    tenant: string | undefined,
-    budget: AttemptBudget | undefined,
-  ) {
-    this.#signal = signal;
+  constructor(source: { readonly signal: AbortSignal }, tenant: string | undefined, budget: AttemptBudget | undefined) {
+    this.#source = source;
     this.tenant = tenant;
     this.budget = budget;
   }
 
   get signal(): AbortSignal {
-    return typeof this.#signal === 'function' ? this.#signal() : this.#signal;
+    return this.#source.signal;
   }
 }
 

@@ -1,4 +1,4 @@
-import { linkAbort, runShared, type Timer, untilAborted } from '../../kernel/index.js';
+import { currentContext, linkAbort, runShared, type Timer, untilAborted } from '../../kernel/index.js';
 import type { Computation } from '../contract.js';
 import type { Entry } from '../entry.js';
 import type { ResolvedCacheOptions } from '../options.js';
@@ -292,7 +292,9 @@ export class Loader {
     try {
       for (const flight of flights) if (!flight.isBackground) this.#reports.miss(flight.place);
       const positions = seats.map(({ position }) => position);
-      const computing = runShared(own?.signal ?? signal, tenant, async () => order.compute(positions, decided));
+      const computing = runShared(own ?? { signal }, tenant, currentContext()?.budget, async () =>
+        order.compute(positions, decided),
+      );
       const result = await (own ? untilAborted(computing, own.signal) : computing);
       const values = checkedValues(name, flights.length, result);
       written = this.#landing.land({ order, flights, values, decided, beginning, tookMs: clock.now() - began });

@@ -1,4 +1,4 @@
-import { runShared } from '../../kernel/index.js';
+import { currentContext, runShared } from '../../kernel/index.js';
 import type { UnstoredReason } from '../events.js';
 import { lifetimeOf } from '../freshness.js';
 import { Directives } from '../loading/directives.js';
@@ -73,7 +73,12 @@ export class StreamRun implements StreamOwner, ChunkSource {
     });
     this.first = this.#opening.first;
     const log = { ...options, maxBytes: options.maxStreamBytes, key: `${options.name}:stream`, now: tiers.now };
-    this.stream = runShared(this.#controller.signal, place.tenant, () => new SharedStream(this, this, log));
+    this.stream = runShared(
+      this.#controller,
+      place.tenant,
+      currentContext()?.budget,
+      () => new SharedStream(this, this, log),
+    );
   }
 
   /** The sequence of invalidations when it began. */
