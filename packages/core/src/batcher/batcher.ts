@@ -21,12 +21,10 @@ import { type BatcherConfig, resolveOptions } from './options.js';
 import { Roster } from './roster.js';
 import { type Failure, Sender } from './sender.js';
 import { Slots } from './slots.js';
-import { Watches } from './watches.js';
+import { roundingMs, Watches } from './watches.js';
 
 /** How long `close()` waits for calls under way. */
 const closeGraceMs = 5_000;
-/** An instant and what a timer says of it may differ by what is lost in the sum of two numbers. */
-const roundingMs = 1e-6;
 const noCall: LoadCall = {};
 
 /**

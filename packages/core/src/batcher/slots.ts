@@ -1,8 +1,11 @@
+/** How many of a queue may have been served before it lets go of them. */
+const slack = 64;
+
 /** The places for calls under way. Those who have been under way before come before those who begin. */
 export class Slots {
   #free: number;
   readonly #queue: (() => void)[] = [];
-  #head = 0;
+  #served = 0;
 
   constructor(count: number) {
     this.#free = count;
@@ -17,7 +20,7 @@ export class Slots {
     this.#free--;
   }
 
-  /** Resolves once there is one; it is taken then. */
+  /** Resolves once there is one, first come, first served; it is taken then. */
   next(): Promise<void> {
     if (this.#free > 0) {
       this.#free--;
@@ -29,18 +32,16 @@ export class Slots {
   }
 
   release(): void {
-    const next = this.#queue[this.#head];
+    const next = this.#queue[this.#served];
     if (next === undefined) {
       this.#free++;
       return;
     }
-    this.#queue[this.#head++] = noop;
-    if (this.#head === this.#queue.length) {
-      this.#queue.length = 0;
-      this.#head = 0;
+    this.#served++;
+    if (this.#served === this.#queue.length || (this.#served > slack && 2 * this.#served > this.#queue.length)) {
+      this.#queue.splice(0, this.#served);
+      this.#served = 0;
     }
     next();
   }
 }
-
-function noop(): void {}
