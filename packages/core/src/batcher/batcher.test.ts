@@ -205,6 +205,28 @@ describe('when a batch goes', () => {
   });
 });
 
+describe('who goes first', () => {
+  it('is who came first, but for those whose deadline does not let them wait for another call', async () => {
+    const { run, calls } = held();
+    const { batcher, clock } = setUp(run, { maxItems: 2, maxConcurrent: 1 });
+    const answerNext = async (index: number): Promise<void> => {
+      await clock.advance(100);
+      calls[index]?.answer(calls[index]?.items);
+      await clock.settle();
+    };
+    const loads = [batcher.load(0)];
+    await answerNext(0);
+    loads.push(batcher.load(1));
+    await clock.settle();
+    loads.push(...[2, 3, 4, 5].map((item) => batcher.load(item)));
+    loads.push(runInContext({ deadline: 100_000 }, () => batcher.load(6)));
+    loads.push(runInContext({ deadline: clock.now() + 550 }, () => batcher.load(7)));
+    for (let index = 1; index <= 5; index++) await answerNext(index);
+    expect(calls.map(({ items }) => items)).toEqual([[0], [1], [2, 7], [3, 4], [5, 6]]);
+    expect(await Promise.all(loads)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+});
+
 describe('what goes into a batch', () => {
   const sizesOf = async <Item>(items: readonly Item[], options: BatcherOptions<Item, Item>) => {
     const { batcher, clock, run } = setUp<Item, Item>(async (batch) => [...batch], options);

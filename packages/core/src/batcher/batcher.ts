@@ -194,13 +194,19 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
 
   #send(group: Group<Item, Result>, trigger: BatchTrigger): void {
     group.compare();
-    const loads = group.take();
+    const loads = group.take(this.#urgentBy(group));
     this.#took(group, loads.length);
     this.#slots.take();
     this.#sender.send({ group, loads, trigger, attempt: 1 }, (failure) => {
       if (failure) void this.#travel(group, loads, failure);
       else this.#checkDrained();
     });
+  }
+
+  /** Whatever is due by then may not wait for another call to end. */
+  #urgentBy(group: Group<Item, Result>): number {
+    if (group.firstDeadline === Number.POSITIVE_INFINITY) return Number.NEGATIVE_INFINITY;
+    return this.#config.clock.now() + 2 * group.lane.pace.predictedMs;
   }
 
   /** Never rejects: what goes wrong reaches the items. */
@@ -299,7 +305,7 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
     const reason = this.#closedError();
     for (const group of this.#waitingIn.all()) {
       while (group.items > 0) {
-        const loads = group.take();
+        const loads = group.take(Number.NEGATIVE_INFINITY);
         this.#took(group, loads.length);
         this.#sender.fail(loads, reason);
       }

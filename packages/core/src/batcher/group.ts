@@ -115,13 +115,16 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
     this.#comparedTo = index;
   }
 
-  /** Takes out what goes into the next batch, in the order in which it came: the oldest, and what is pressed for. */
-  take(): Load<Item, Result>[] {
+  /**
+   * Takes out what goes into the next batch, in the order in which it came: the oldest and what fits beside it, or first of all the
+   * one that is due first, if that is by `urgentBy`.
+   */
+  take(urgentBy: number): Load<Item, Result>[] {
     const { capacity } = this.lane;
     if (this.#head === 0 && this.#line.length === this.items && !capacity.isExceededBy(this)) return this.#takeAll();
     this.#skip();
     const pressed = this.#pressing.first;
-    const leader = pressed && (pressed.leader ?? pressed.load);
+    const leader = pressed && pressed.deadline <= urgentBy ? (pressed.leader ?? pressed.load) : undefined;
     const near: Load<Item, Result>[] = [];
     const places: number[] = [];
     for (let index = this.#head; index < this.#line.length && near.length < this.#span; index++) {
@@ -163,7 +166,8 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
     if (same !== undefined) {
       this.#line[index] = undefined;
       this.#uncount(leader);
-      this.#owner.joined(lead(same, leader));
+      lead(same, leader);
+      this.#owner.joined(1);
       return same;
     }
     front.push(leader);
@@ -196,7 +200,8 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
       }
       this.#line[index] = undefined;
       this.#uncount(load);
-      followers += lead(leader, load);
+      lead(leader, load);
+      followers++;
     }
     this.#comparedTo = index;
     this.#owner.joined(followers);
@@ -227,15 +232,13 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
   }
 }
 
-/** Has the callers of another load wait behind a leader. Returns how many they are. */
-function lead<Item, Result>(leader: Load<Item, Result>, other: Load<Item, Result>): number {
+/** Has the callers of another load wait behind a leader. */
+function lead<Item, Result>(leader: Load<Item, Result>, other: Load<Item, Result>): void {
   leader.followers ??= [];
-  const callers = callersOf(other);
-  for (const caller of callers) {
+  for (const caller of callersOf(other)) {
     leader.followers.push(caller);
     if (caller.watch) caller.watch.leader = leader;
   }
-  return callers.length;
 }
 
 /** As a Set has it. */
