@@ -133,6 +133,22 @@ describe('trouble', () => {
     expect(await back.embed(someTexts(40))).toEqual(vectors(someTexts(40)));
   });
 
+  it('with what is no vector fails that text alone, and is not kept', async () => {
+    const store = cacheOf();
+    const odd = [undefined, null, [1, 2]];
+    const embed = async (texts: readonly string[]): Promise<Float32Array[]> =>
+      vectors(texts).map((vector, index) => (index < odd.length ? odd[index] : vector) as Float32Array);
+    for (const cache of [{ cache: store }, {}]) {
+      const embedder = batchedEmbedder({ name: 'odd', embed }, cache);
+      const outcomes = await Promise.allSettled(someTexts(4).map((text) => embedder.embedOne(text)));
+      expect(outcomes).toMatchObject([
+        ...odd.map(() => ({ reason: { code: 'WP_MODEL_RESPONSE', message: expect.stringContaining("'odd'") } })),
+        { value: vectors(someTexts(4))[3] },
+      ]);
+    }
+    expect(await store.get(['odd', undefined, undefined, someTexts(1)[0]])).toBeUndefined();
+  });
+
   it('with answers that are none ends after few calls', async () => {
     const { server, embedder } = await start();
     server.fail({ status: 200, body: '<html>', times: 99 });

@@ -142,6 +142,7 @@ it('refuses what is no embedder, no option and no text', async () => {
   expect(() => batchedEmbedder({} as Embedder)).toThrowError(
     /'embedder' must be an embedder \(an object with embed\(\)/,
   );
+  expect(() => batchedEmbedder({ embed: inner.embed } as Embedder)).toThrowError(/'embedder.name' must be a string/);
   expect(() => batchedEmbedder(inner, { maxItems: 0 })).toThrowError(/batchedEmbedder\(\): option 'maxItems'/);
   expect(() => batchedEmbedder(inner, { maxToken: 3 } as object)).toThrowError(/did you mean 'maxTokens'/);
   expect(() => batchedEmbedder(inner, { cache: new Map() as never })).toThrowError(/'cache' must be a cache/);

@@ -1,4 +1,5 @@
 import {
+  type BatchCall,
   type BatcherOptions,
   type BatcherStats,
   batcherRules,
@@ -7,7 +8,7 @@ import {
   type LoadCall,
 } from './batcher/index.js';
 import type { Cache } from './cache/index.js';
-import { badOption, checkOptions, isWarmpathError, type Rules, rule } from './kernel/index.js';
+import { badOption, checkOptions, isWarmpathError, type Rules, rule, WarmpathError } from './kernel/index.js';
 import type { Embedder } from './models/index.js';
 
 type PassedOn = Pick<
@@ -87,10 +88,15 @@ type VectorKey = readonly [name: string, version: string | undefined, dimensions
  */
 export function batchedEmbedder(embedder: Embedder, options: BatchedEmbedderOptions = {}): BatchedEmbedder {
   if (!isEmbedder.allows(embedder)) throw badOption('batchedEmbedder()', 'embedder', isEmbedder.text, embedder);
+  // Vectors are kept by it: those of embedders without a name would be taken for each other's.
+  if (!rule.text.allows(embedder.name))
+    throw badOption('batchedEmbedder()', 'embedder.name', rule.text.text, embedder.name);
   checkOptions('batchedEmbedder()', options, rules);
   const { cache, name = embedder.name, scope = 'shared', maxTokens, tokens = tokensIn, ...others } = options;
   const { version, dimensions } = embedder;
-  const batcher = createBatcher<string, Float32Array>((texts, { signal }) => embedder.embed(texts, { signal }), {
+  const embed = async (texts: readonly string[], { signal }: BatchCall<Float32Array>) =>
+    checkedVectors(name, await embedder.embed(texts, { signal }));
+  const batcher = createBatcher<string, Float32Array>(embed, {
     ...others,
     name,
     scope,
@@ -127,6 +133,16 @@ const textList = rule.arrayOf({ text: 'a string', allows: (value) => typeof valu
 
 function textOf([, , , text]: VectorKey): string {
   return text;
+}
+
+/** What is no vector would be kept and handed out as one. That there is one for each text is up to the batcher. */
+function checkedVectors(model: string, vectors: Float32Array[]): (Float32Array | Error)[] {
+  if (!Array.isArray(vectors)) return vectors;
+  const message = `Embedder '${model}' gave something else than a Float32Array for a text.`;
+  return Array.from(vectors, (vector: unknown) => {
+    if (vector instanceof Float32Array || vector instanceof Error) return vector;
+    return new WarmpathError('WP_MODEL_RESPONSE', message, { details: { model, retryable: false } });
+  });
 }
 
 /** Several callers may have asked for the same text. */

@@ -40,6 +40,11 @@ describe('parts by name', () => {
     expect(() => warmpath.batcher('embed', async (items: readonly number[]) => [...items])).toThrow(refused);
     expect(() => warmpath.limiter('other')).toThrow(refused);
     expect(() => warmpath.cache('')).toThrow(refused);
+    expect(() => warmpath.executor('work', 5 as never)).toThrow(
+      /warmpath\.executor\(\): option 'options' must be an object/,
+    );
+    expect(() => warmpath.executor(undefined as never)).toThrow(/warmpath\.executor\(\): option 'name'/);
+    expect(() => warmpath.batcher('embed', run, {})).toThrow(/with the same function and no options/);
   });
 
   it('share the clock, the listener and the defaults of the runtime', async () => {

@@ -65,7 +65,7 @@ export interface RuntimeSnapshot extends PerformanceSnapshot {
 
 /**
  * One runtime: its parts share a clock, a listener and a snapshot. Caches, limiters, batchers, embedders and executors are made
- * once for each name; asking again with the name alone gives the same one.
+ * once for each name; asking again with the name gives the same one (of a batcher or embedder, with the same function or embedder).
  */
 export interface Warmpath {
   readonly clock: Clock;
@@ -83,7 +83,10 @@ export interface Warmpath {
   /** Tasks side by side within bounds. */
   executor(name: string, options?: Omit<ExecutorOptions, Given>): Executor;
   /** The beginning of a graph of steps; made anew at each call, since it is nothing but its steps. */
-  pipeline<Input>(name: string, options?: Omit<PipelineOptions, Given>): PipelineStart<Input, Record<never, never>>;
+  pipeline<Input = void>(
+    name: string,
+    options?: Omit<PipelineOptions, Given>,
+  ): PipelineStart<Input, Record<never, never>>;
   retry<T>(name: string, attempt: (call: AttemptCall) => Promise<T>, options?: Omit<RetryOptions, Given>): Promise<T>;
   /** Questions to the models, through every layer. */
   readonly chat: Chat;
@@ -125,8 +128,8 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
 
   const caches = new Registry<Cache>('cache');
   const limiters = new Registry<Limiter>('limiter');
-  const batchers = new Registry<Batcher<never, unknown>>('batcher');
-  const embedders = new Registry<BatchedEmbedder>('embedder');
+  const batchers = new Registry<Batcher<never, unknown>>('batcher', 'with the same function and no options');
+  const embedders = new Registry<BatchedEmbedder>('embedder', 'with the same embedder and no options');
   const executors = new Registry<Executor>('executor');
 
   function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
@@ -198,18 +201,24 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
 class Registry<Part> {
   readonly #parts = new Map<string, { readonly part: Part; readonly of: unknown }>();
   readonly #kind: string;
+  readonly #how: string;
 
-  constructor(kind: string) {
+  /** @param how one that exists is asked for */
+  constructor(kind: string, how = 'by its name alone') {
     this.#kind = kind;
+    this.#how = how;
   }
 
   /** @param of what the part is made of: one made of something else is not what is asked for */
   get(name: string, options: object | undefined, make: () => Part, of?: unknown): Part {
+    const where = `warmpath.${this.#kind}()`;
+    if (!rule.text.allows(name)) throw badOption(where, 'name', rule.text.text, name);
+    if (options !== undefined && !rule.object.allows(options)) throw badOption(where, 'options', 'an object', options);
     const known = this.#parts.get(name);
     if (known && (options || known.of !== of)) {
       throw new WarmpathError(
         'WP_BAD_OPTION',
-        `A ${this.#kind} named '${name}' exists already: ask for it by its name alone, or choose another name.`,
+        `A ${this.#kind} named '${name}' exists already: ask for it ${this.#how}, or choose another name.`,
         { details: { kind: this.#kind, name } },
       );
     }

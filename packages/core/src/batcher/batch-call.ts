@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../kernel/index.js';
 import type { Batch } from './batch.js';
 import type { BatchCall } from './contract.js';
 import type { Group } from './group.js';
-import { isWanted, type Load, type Place } from './load.js';
+import { firstWanted, type Load, type Place } from './load.js';
 import type { Listed } from './roster.js';
 
 /** How long a call that was aborted keeps its place, where it does not end by itself. */
@@ -32,6 +32,7 @@ export class PhysicalCall<Item, Result> implements BatchCall<Result>, Place<Item
   #aborted: { readonly reason: unknown } | undefined;
   #grace: Timer | undefined;
   #hasEnded = false;
+  #firstWanted = 0;
 
   constructor({ group, loads, attempt }: Batch<Item, Result>, owner: CallOwner<Item, Result>) {
     this.attempt = attempt;
@@ -40,7 +41,7 @@ export class PhysicalCall<Item, Result> implements BatchCall<Result>, Place<Item
     this.#owner = owner;
     for (const load of loads) {
       if (load.watch) load.watch.place = this;
-      if (load.followers) for (const { watch } of load.followers) if (watch) watch.place = this;
+      if (load.followers) for (const { watch } of load.followers.all) if (watch) watch.place = this;
     }
   }
 
@@ -66,7 +67,8 @@ export class PhysicalCall<Item, Result> implements BatchCall<Result>, Place<Item
   }
 
   left(_load: Load<Item, Result>, reason: unknown): void {
-    if (!this.#loads.some(isWanted)) this.abort(reason);
+    this.#firstWanted = firstWanted(this.#loads, this.#firstWanted);
+    if (this.#firstWanted === this.#loads.length) this.abort(reason);
   }
 
   abort(reason: unknown): void {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { expect, it } from 'vitest';
 import { type AttemptBudget, currentContext, runInContext } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
@@ -55,4 +56,24 @@ it('listeners and classify run as the tenant of the batch, with nobody’s attri
     ['b', {}],
     ['b', {}],
   ]);
+});
+
+it('a batch does not run in what the application keeps for another caller', async () => {
+  const clock = createFakeClock();
+  const user = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  const batcher = createBatcher<number, number>(
+    async (items) => {
+      seen.push(user.getStore());
+      await new Promise<void>((resolve) => void clock.schedule(10, resolve));
+      return [...items];
+    },
+    { clock, maxConcurrent: 1 },
+  );
+  const loads = ['a', 'b', 'c'].map((name, item) =>
+    user.run(name, () => runInContext({ tenant: name }, () => batcher.load(item))),
+  );
+  await clock.advance(100);
+  await Promise.all(loads);
+  expect(seen).toEqual([undefined, undefined, undefined]);
 });

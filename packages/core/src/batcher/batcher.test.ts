@@ -641,6 +641,26 @@ describe('close', () => {
 
 describe('options', () => {
   it.each([
+    [undefined, /loadMany\(\): option 'items' must be a list/],
+    ['abc', /loadMany\(\): option 'items' must be a list/],
+  ])('refuses %j as items', async (items, message) => {
+    const { batcher } = setUp();
+    await expect(batcher.loadMany(items as never)).rejects.toThrow(message);
+    await expect(batcher.loadSettled(items as never)).rejects.toMatchObject({ code: 'WP_BAD_OPTION' });
+  });
+
+  it.each([
+    [{ signal: 'x' }, /load\(\): option 'signal' must be an AbortSignal/],
+    [{ signl: undefined }, /did you mean 'signal'/],
+    [null, /load\(\)/],
+  ])('refuses %j as a call, and nobody waits for it', async (call, message) => {
+    const { batcher } = setUp();
+    await expect(batcher.load(1, call as never)).rejects.toThrow(message);
+    await expect(batcher.load(1, call as never)).rejects.toMatchObject({ code: 'WP_BAD_OPTION' });
+    expect(batcher.stats().waiting).toBe(0);
+  });
+
+  it.each([
     [{ maxItems: 0 }, 'maxItems'],
     [{ maxItems: 2.5 }, 'maxItems'],
     [{ window: -1 }, 'window'],

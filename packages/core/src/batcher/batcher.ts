@@ -17,10 +17,10 @@ import { bytesOf, weighed } from './item-size.js';
 import { Journey } from './journey.js';
 import { Lanes } from './lanes.js';
 import { type Arrival, type Load, Watch } from './load.js';
-import { type BatcherConfig, resolveOptions } from './options.js';
+import { type BatcherConfig, checkCall, resolveOptions } from './options.js';
 import { Roster } from './roster.js';
 import { type Failure, Sender } from './sender.js';
-import { Slots } from './slots.js';
+import { Turns } from './turns.js';
 import { roundingMs, Watches } from './watches.js';
 
 /** How long `close()` waits for calls under way. */
@@ -47,14 +47,13 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
   readonly hasKeys: boolean;
   readonly #config: BatcherConfig<Item, Key>;
   readonly #lanes: Lanes<Item, Result, Key>;
-  readonly #slots: Slots;
   readonly #watches: Watches<Item, Result>;
   readonly #sender: Sender<Item, Result, Key>;
   readonly #journeys = new Set<Journey<Item, Result, Key>>();
-  /** The groups in which items wait. */
+  /** The groups in which items wait, from the end of the turn in which they came. */
   readonly #waitingIn = new Roster<Group<Item, Result>>();
-  /** Those whose next batch is due and waits for a place among the calls under way: one batch each in turn. */
-  readonly #ready = new Set<Group<Item, Result>>();
+  /** Of groups with a call that is due, be it new or one that goes on after a failure. */
+  readonly #turns: Turns<Group<Item, Result>>;
   readonly #now: () => number;
   /** Of what is neither of a tenant nor kept apart. */
   readonly #common: Group<Item, Result>;
@@ -71,7 +70,7 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
     this.#config = config;
     this.#now = coarseNow(config.clock);
     this.#keyOf = config.key === false ? undefined : config.key;
-    this.#slots = new Slots(config.maxConcurrent);
+    this.#turns = new Turns(config.maxConcurrent, (group) => this.#serve(group));
     this.#lanes = new Lanes(config, this);
     this.#common = this.#lanes.common;
     this.#isSized = config.weight !== undefined || config.maxBytes < Number.POSITIVE_INFINITY;
@@ -79,7 +78,13 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
       load.reject(reason);
       watch.place?.left(load, reason, watch);
     });
-    this.#sender = new Sender(run, config, this.#slots, this.#watches, (group) => this.#afterCall(group));
+    this.#sender = new Sender(
+      run,
+      config,
+      this.#watches,
+      (group) => this.#placeFor(group),
+      (group) => this.#afterCall(group),
+    );
   }
 
   load(item: Item, call: LoadCall = noCall): Promise<Result> {
@@ -87,11 +92,13 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
     return new Promise((resolve, reject) => this.#enter(item, call, resolve, reject));
   }
 
-  loadMany(items: readonly Item[], call?: LoadCall): Promise<Result[]> {
+  async loadMany(items: readonly Item[], call?: LoadCall): Promise<Result[]> {
+    if (!Array.isArray(items)) throw badOption('loadMany()', 'items', 'a list', items, true);
     return Promise.all(items.map((item) => this.load(item, call)));
   }
 
-  loadSettled(items: readonly Item[], call?: LoadCall): Promise<(Result | Error)[]> {
+  async loadSettled(items: readonly Item[], call?: LoadCall): Promise<(Result | Error)[]> {
+    if (!Array.isArray(items)) throw badOption('loadSettled()', 'items', 'a list', items, true);
     return Promise.all(items.map((item) => this.load(item, call).catch(asError)));
   }
 
@@ -108,6 +115,7 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
   #enter(item: Item, call: LoadCall, resolve: (result: Result) => void, reject: (error: unknown) => void): void {
     if (this.#closing !== undefined) throw this.#closedError();
     if (this.#waiting >= this.#config.maxWaiting) throw this.#overloaded();
+    if (call !== noCall) checkCall(call);
     const context = currentContext();
     const group = this.#groupOf(item, call, context);
     const isSized = this.#isSized;
@@ -128,11 +136,11 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
     group.add(load);
     this.#waiting++;
     if (group.isReviewDue) return;
-    if (group.items === 1) this.#waitingIn.add(group);
-    else if (load.watch === undefined && !group.lane.capacity.isFilledBy(group)) return;
+    if (group.items > 1 && load.watch === undefined && !group.lane.capacity.isFilledBy(group)) return;
     group.isReviewDue = true;
     atTurnsEnd(() => {
       group.isReviewDue = false;
+      if (group.items > 0) this.#waitingIn.add(group);
       this.#review(group);
     });
   }
@@ -164,39 +172,49 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
     return group.lastArrival;
   }
 
-  /** Has its next batch go, if that is due, or sees to it that this is done when it is. */
+  /** Has its next batches go, as far as they are due, or sees to it that this is done when they are. */
   #review(group: Group<Item, Result>): void {
-    if (group.items === 0) return;
-    const trigger = this.#triggerOf(group);
-    if (trigger === undefined) this.#arm(group);
-    else if (this.#slots.free > 0 && this.#ready.size === 0) {
+    while (group.items > 0) {
+      const trigger = this.#triggerOf(group);
+      if (trigger === undefined) {
+        this.#arm(group);
+        return;
+      }
+      if (!this.#turns.isFree) {
+        this.#turns.join(group);
+        return;
+      }
+      this.#turns.take();
       this.#send(group, trigger);
-      this.#review(group);
-    } else {
-      this.#ready.add(group);
-      this.#pump();
     }
   }
 
-  /** Sends what is due while there are places, one batch of each group in turn. */
-  #pump(): void {
-    for (const group of this.#ready) {
-      if (this.#slots.free === 0) return;
-      this.#ready.delete(group);
-      if (group.items === 0) continue;
-      const trigger = this.#triggerOf(group);
-      if (trigger !== undefined) this.#send(group, trigger);
-      // Whoever has more goes to the end, which this loop comes to as well.
-      if (group.items > 0 && this.#triggerOf(group) !== undefined) this.#ready.add(group);
-      else if (group.items > 0) this.#arm(group);
-    }
+  /** A group has its turn: it goes on with what failed, or sends what is due. Says whether it has more to do. */
+  #serve(group: Group<Item, Result>): boolean {
+    const resume = group.resuming.shift();
+    const trigger = resume === undefined && group.items > 0 ? this.#triggerOf(group) : undefined;
+    if (resume !== undefined || trigger !== undefined) this.#turns.take();
+    if (resume !== undefined) resume();
+    else if (trigger !== undefined) this.#send(group, trigger);
+    if (group.resuming.length > 0) return true;
+    if (group.items === 0) return false;
+    if (this.#triggerOf(group) !== undefined) return true;
+    this.#arm(group);
+    return false;
+  }
+
+  /** A group that goes on after a failure takes its turn like any other: nobody's bad items hold up those of others. */
+  #placeFor(group: Group<Item, Result>): Promise<void> {
+    return new Promise((resolve) => {
+      group.resuming.push(resolve);
+      this.#turns.join(group);
+    });
   }
 
   #send(group: Group<Item, Result>, trigger: BatchTrigger): void {
     group.compare();
     const loads = group.take(this.#urgentBy(group));
     this.#took(group, loads.length);
-    this.#slots.take();
     this.#sender.send({ group, loads, trigger, attempt: 1 }, (failure) => {
       if (failure) void this.#travel(group, loads, failure);
       else this.#checkDrained();
@@ -226,9 +244,10 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
       if (group.lane.capacity.isFilledBy(group)) return 'full';
     }
     const patienceMs = this.#patienceMs(group);
-    if (patienceMs === 0) return 'idle';
+    const trigger = group.underWay > 0 ? 'window' : 'idle';
+    if (patienceMs === 0) return trigger;
     const now = this.#config.clock.now() + roundingMs;
-    if (now >= (group.oldest?.arrival.at ?? 0) + patienceMs) return group.underWay > 0 ? 'window' : 'idle';
+    if (now >= (group.oldest?.arrival.at ?? 0) + patienceMs) return trigger;
     return now >= group.firstDeadline - group.lane.pace.predictedMs ? 'deadline' : undefined;
   }
 
@@ -250,14 +269,14 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
     });
   }
 
-  /** A call of the group has ended: what it waited for may not be worth waiting for any more. */
+  /** A call of the group has given its place back: what waited for it may not be worth waiting for any more. */
   #afterCall(group: Group<Item, Result>): void {
+    this.#turns.release();
     if (group.items > 0) this.#review(group);
-    if (this.#ready.size > 0) this.#pump();
+    this.#checkDrained();
   }
 
-  /** One of the group's items has left. */
-  left(group: Group<Item, Result>): void {
+  lost(group: Group<Item, Result>): void {
     this.#took(group, 1);
     this.#checkDrained();
   }
@@ -272,7 +291,7 @@ class PackingBatcher<Item, Result, Key> implements Batcher<Item, Result>, GroupO
     if (group.items > 0) return;
     group.timer?.cancel();
     group.timer = undefined;
-    if (this.#ready.size > 0) this.#ready.delete(group);
+    if (group.resuming.length === 0) this.#turns.leave(group);
     this.#waitingIn.delete(group);
   }
 

@@ -1,7 +1,17 @@
 import { IndexedHeap, type Timer } from '../kernel/index.js';
 import type { BatchSize } from './capacity.js';
 import type { Lane } from './lanes.js';
-import { type Arrival, callersOf, heapOf, isWanted, type Load, type Place, type Watch } from './load.js';
+import {
+  type Arrival,
+  callersOf,
+  Followers,
+  firstWanted,
+  heapOf,
+  isWanted,
+  type Load,
+  type Place,
+  type Watch,
+} from './load.js';
 import { packed } from './packing.js';
 import type { Listed } from './roster.js';
 
@@ -10,7 +20,7 @@ export interface GroupOwner<Item, Result> {
   /** Whether what is the same travels once. */
   readonly hasKeys: boolean;
   /** An item has left the group that nobody wants any more. */
-  left(group: Group<Item, Result>): void;
+  lost(group: Group<Item, Result>): void;
   /** So many wait behind another one from now on. */
   joined(count: number): void;
 }
@@ -37,15 +47,19 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
   /** Somebody looks at it at the end of the turn anyway. */
   isReviewDue: boolean = false;
   rosterIndex: number = -1;
+  /** Calls that go on after a failure and wait for a place, to be told when it is taken: they go before anything new of the group. */
+  readonly resuming: (() => void)[] = [];
   timer: Timer | undefined;
   timerAt: number = Number.POSITIVE_INFINITY;
-  readonly #pressing = new IndexedHeap<Watch<Item, Result>>((a, b) => a.deadline < b.deadline, heapOf.pressing);
+  readonly #deadlines = new IndexedHeap<Watch<Item, Result>>((a, b) => a.deadline < b.deadline, heapOf.group);
   readonly #owner: GroupOwner<Item, Result>;
   /** In the order in which they came, from `#head` on; nothing where one has been taken out of the middle. */
   #line: (Load<Item, Result> | undefined)[] = [];
   #head = 0;
   /** Up to here no two wish for the same. */
   #comparedTo = 0;
+  /** The last batch had no room for the oldest beside one that was urgent: the next is led by the oldest. */
+  #isOldestPassedOver = false;
 
   constructor(lane: Lane<Item, Result>, tenant: string | undefined, owner: GroupOwner<Item, Result>) {
     this.lane = lane;
@@ -60,11 +74,11 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
 
   /** The earliest deadline of those who wait here. */
   get firstDeadline(): number {
-    return this.#pressing.first?.deadline ?? Number.POSITIVE_INFINITY;
+    return this.#deadlines.first?.deadline ?? Number.POSITIVE_INFINITY;
   }
 
   get isIdle(): boolean {
-    return this.items === 0 && this.underWay === 0 && !this.isReviewDue;
+    return this.items === 0 && this.underWay === 0 && this.resuming.length === 0 && !this.isReviewDue;
   }
 
   add(load: Load<Item, Result>): void {
@@ -75,17 +89,17 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
     const { watch } = load;
     if (watch === undefined) return;
     watch.place = this;
-    if (watch.deadline < Number.POSITIVE_INFINITY) this.#pressing.add(watch);
+    if (watch.deadline < Number.POSITIVE_INFINITY) this.#deadlines.add(watch);
   }
 
   /** One of its loads is over. */
   left(load: Load<Item, Result>, _reason: unknown, watch: Watch<Item, Result>): void {
-    this.#pressing.remove(watch);
+    this.#deadlines.remove(watch);
     const leader = watch.leader ?? load;
     if (isWanted(leader)) return;
     this.#uncount(leader);
     this.#tidy();
-    this.#owner.left(this);
+    this.#owner.lost(this);
   }
 
   /** All leaders that wait, the oldest first. */
@@ -117,13 +131,13 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
 
   /**
    * Takes out what goes into the next batch, in the order in which it came: the oldest and what fits beside it, or first of all the
-   * one that is due first, if that is by `urgentBy`.
+   * one that is due first, if that is by `urgentBy`. Never twice in a row without the oldest, so that nobody waits for ever.
    */
   take(urgentBy: number): Load<Item, Result>[] {
     const { capacity } = this.lane;
     if (this.#head === 0 && this.#line.length === this.items && !capacity.isExceededBy(this)) return this.#takeAll();
     this.#skip();
-    const pressed = this.#pressing.first;
+    const pressed = this.#isOldestPassedOver ? undefined : this.#deadlines.first;
     const leader = pressed && pressed.deadline <= urgentBy ? (pressed.leader ?? pressed.load) : undefined;
     const near: Load<Item, Result>[] = [];
     const places: number[] = [];
@@ -135,6 +149,7 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
     }
     const seed = leader && !near.includes(leader) ? this.#brought(leader, near, places) : leader;
     const chosen = packed(near, seed, capacity);
+    this.#isOldestPassedOver = near[0] !== undefined && !chosen.has(near[0]);
     for (const [index, load] of near.entries()) {
       if (!chosen.has(load)) continue;
       this.#line[places[index] as number] = undefined;
@@ -147,16 +162,13 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
 
   /** Past whatever is at the front and wanted no more, so that nobody walks over it again. */
   #skip(): void {
-    for (; this.#head < this.#line.length; this.#head++) {
-      const load = this.#line[this.#head];
-      if (load !== undefined && isWanted(load)) return;
-    }
+    this.#head = firstWanted(this.#line, this.#head);
   }
 
   /** How many the next batch is taken from. */
   get #span(): number {
     const { maxItems, isOfNumberOnly } = this.lane.capacity;
-    return isOfNumberOnly && this.#pressing.size === 0 ? maxItems : lookahead * maxItems;
+    return isOfNumberOnly && this.#deadlines.size === 0 ? maxItems : lookahead * maxItems;
   }
 
   /** Of one who presses from further back: whoever in front wishes for the same, and leads from now on; or itself, in front. */
@@ -177,9 +189,10 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
 
   #takeAll(): Load<Item, Result>[] {
     const taken = this.#line as Load<Item, Result>[]; // one for each item, so none is missing
-    if (this.#pressing.size > 0) for (const load of taken) this.#relieve(load);
+    if (this.#deadlines.size > 0) for (const load of taken) this.#relieve(load);
     this.#line = [];
     this.#comparedTo = 0;
+    this.#isOldestPassedOver = false;
     this.items = 0;
     this.weight = 0;
     this.bytes = 0;
@@ -205,11 +218,12 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
     }
     this.#comparedTo = index;
     this.#owner.joined(followers);
+    this.#tidy();
   }
 
   #relieve(leader: Load<Item, Result>): void {
-    if (this.#pressing.size === 0) return;
-    for (const { watch } of callersOf(leader)) if (watch) this.#pressing.remove(watch);
+    if (this.#deadlines.size === 0) return;
+    for (const { watch } of callersOf(leader)) if (watch) this.#deadlines.remove(watch);
   }
 
   #uncount(load: Load<Item, Result>): void {
@@ -234,9 +248,9 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
 
 /** Has the callers of another load wait behind a leader. */
 function lead<Item, Result>(leader: Load<Item, Result>, other: Load<Item, Result>): void {
-  leader.followers ??= [];
+  leader.followers ??= new Followers();
   for (const caller of callersOf(other)) {
-    leader.followers.push(caller);
+    leader.followers.all.push(caller);
     if (caller.watch) caller.watch.leader = leader;
   }
 }

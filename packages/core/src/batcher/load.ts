@@ -23,7 +23,19 @@ export interface Load<Item, Result> {
   /** It was answered, or its caller has left. */
   isOver: boolean;
   /** Who wishes for the same, behind this one. */
-  followers: Load<Item, Result>[] | undefined;
+  followers: Followers<Item, Result> | undefined;
+}
+
+/** Those who wish for the same as a leader, in the order in which they joined it. */
+export class Followers<Item, Result> {
+  readonly all: Load<Item, Result>[] = [];
+  #first = 0;
+
+  /** Cost: O(1) on average, however many leave, since whoever has left is passed once. */
+  get isAnyWaiting(): boolean {
+    while (this.all[this.#first]?.isOver) this.#first++;
+    return this.#first < this.all.length;
+  }
 }
 
 /** Where a load is: whoever keeps it hears that its caller has left. */
@@ -31,8 +43,8 @@ export interface Place<Item, Result> {
   left(load: Load<Item, Result>, reason: unknown, watch: Watch<Item, Result>): void;
 }
 
-/** Which of the places in heaps is whose: of all deadlines of the batcher, and of those that press in a group. */
-export const heapOf = { deadline: 0, pressing: 1 } as const;
+/** Which of the places in heaps is whose: of the deadlines of the batcher, or of those of a group. */
+export const heapOf = { batcher: 0, group: 1 } as const;
 
 /** What may end a caller's waiting before its answer does. */
 export class Watch<Item, Result> implements Placed {
@@ -67,7 +79,19 @@ interface Releasing<Item, Result> {
 
 /** Whether anybody waits for the item of a leader. */
 export function isWanted<Item, Result>({ isOver, followers }: Load<Item, Result>): boolean {
-  return !isOver || followers?.some((follower) => !follower.isOver) === true;
+  return !isOver || followers?.isAnyWaiting === true;
+}
+
+/**
+ * The place of the first from `from` on that anybody waits for; the length of the list where there is none. What is wanted no
+ * more never is again, so whoever asks again goes on from the last answer: O(1) on average.
+ */
+export function firstWanted<Item, Result>(loads: readonly (Load<Item, Result> | undefined)[], from: number): number {
+  for (let index = from; index < loads.length; index++) {
+    const load = loads[index];
+    if (load !== undefined && isWanted(load)) return index;
+  }
+  return loads.length;
 }
 
 /** Whether somebody has left who waited for the item of a leader, and nobody is there who does. */
@@ -77,7 +101,7 @@ export function isGone<Item, Result>(leader: Load<Item, Result>): boolean {
 
 /** Those who wait for the item of a leader. */
 export function callersOf<Item, Result>(leader: Load<Item, Result>): Load<Item, Result>[] {
-  return [leader, ...(leader.followers ?? [])].filter(({ isOver }) => !isOver);
+  return [leader, ...(leader.followers?.all ?? [])].filter(({ isOver }) => !isOver);
 }
 
 /** What extra calls for these are drawn from, where the context of a caller has a budget. */
@@ -96,7 +120,7 @@ export function answer<Item, Result>(
   else {
     if (end(leader, watches)) leader.resolve(result);
     if (leader.followers === undefined) return;
-    for (const follower of leader.followers) if (end(follower, watches)) follower.resolve(result);
+    for (const follower of leader.followers.all) if (end(follower, watches)) follower.resolve(result);
   }
 }
 
@@ -104,7 +128,7 @@ export function answer<Item, Result>(
 export function fail<Item, Result>(leader: Load<Item, Result>, error: unknown, watches: Releasing<Item, Result>): void {
   if (end(leader, watches)) leader.reject(error);
   if (leader.followers === undefined) return;
-  for (const follower of leader.followers) if (end(follower, watches)) follower.reject(error);
+  for (const follower of leader.followers.all) if (end(follower, watches)) follower.reject(error);
 }
 
 /** False where it was over before. */

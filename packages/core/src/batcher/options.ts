@@ -12,7 +12,7 @@ import {
   systemClock,
   systemRandom,
 } from '../kernel/index.js';
-import type { BatcherOptions, FailureKind, StatedCap } from './contract.js';
+import type { BatcherOptions, FailureKind, LoadCall, StatedCap } from './contract.js';
 import type { BatcherEvent } from './events.js';
 
 export const batcherRules: Rules<BatcherOptions> = {
@@ -34,6 +34,24 @@ export const batcherRules: Rules<BatcherOptions> = {
   random: ambientRules.random,
   onEvent: ambientRules.onEvent,
 };
+
+const callRules: Rules<LoadCall> = {
+  signal: rule.withMethods('an AbortSignal', 'addEventListener', 'removeEventListener'),
+  apart: rule.anything,
+};
+
+/** What is right costs next to nothing. @throws WarmpathError `WP_BAD_OPTION` */
+export function checkCall(call: LoadCall): void {
+  if (typeof call === 'object' && call !== null && isKnown(call)) {
+    if (call.signal === undefined || call.signal instanceof AbortSignal) return;
+  }
+  checkOptions('load()', call, callRules);
+}
+
+function isKnown(call: LoadCall): boolean {
+  for (const name in call) if (name !== 'signal' && name !== 'apart') return false;
+  return true;
+}
 
 /** The options of a batcher, complete. What is undefined here is not wanted, and costs nothing. */
 export interface BatcherConfig<Item, Key> {

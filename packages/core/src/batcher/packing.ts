@@ -3,8 +3,8 @@ import type { Load } from './load.js';
 
 /**
  * What goes into the next batch out of the front of a line: `pressed`, or the oldest, and as much as fits beside it. Where only
- * the number counts, those who came first. Else the largest that still fit first ("first-fit decreasing" for one bin); the
- * oldest is always in, so that nobody waits for ever for being large. Cost: O(m log m) for a front of m.
+ * the number counts, those who came first. Else the largest that still fit first ("first-fit decreasing" for one bin). Whoever
+ * leads it is always in. Cost: O(m log m) for a front of m.
  */
 export function packed<Item, Result>(
   front: readonly Load<Item, Result>[],

@@ -1,13 +1,12 @@
-import { type Clock, coarseNow, runShared, untilAborted, WarmpathError } from '../kernel/index.js';
+import { type Clock, coarseNow, runOutside, runShared, untilAborted, WarmpathError } from '../kernel/index.js';
 import { type Batch, sizeOf } from './batch.js';
 import { type CallOwner, PhysicalCall } from './batch-call.js';
 import type { BatchFunction } from './contract.js';
 import type { Group } from './group.js';
-import { answer, budgetOf, callersOf, fail, isWanted, type Load, type Place } from './load.js';
+import { answer, budgetOf, callersOf, fail, firstWanted, isWanted, type Load, type Place } from './load.js';
 import type { BatcherConfig } from './options.js';
 import { giveOut } from './results.js';
 import { type Listed, Roster } from './roster.js';
-import type { Slots } from './slots.js';
 import type { Watches } from './watches.js';
 
 /** A call that did not answer all of its items. */
@@ -32,19 +31,22 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
   #filled = 0;
   readonly #run: BatchFunction<Item, Result, Key>;
   readonly #config: BatcherConfig<Item, Key>;
-  readonly #slots: Slots;
   readonly #watches: Watches<Item, Result>;
   readonly #isLimited: boolean;
   /** To the millisecond or two where nobody listens, since a reading of the clock costs as much as a load. */
   readonly #now: () => number;
+  readonly #place: (group: Group<Item, Result>) => Promise<void>;
   readonly #onEnded: (group: Group<Item, Result>) => void;
 
-  /** @param onEnded is told when a call of a group has ended and given its place back */
+  /**
+   * @param place resolves when it is the turn of a group that goes on after a failure; the place is taken then
+   * @param onEnded is told when a call of a group gives its place back
+   */
   constructor(
     run: BatchFunction<Item, Result, Key>,
     config: BatcherConfig<Item, Key>,
-    slots: Slots,
     watches: Watches<Item, Result>,
+    place: (group: Group<Item, Result>) => Promise<void>,
     onEnded: (group: Group<Item, Result>) => void,
   ) {
     this.#run = run;
@@ -52,8 +54,8 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
     this.clock = config.clock;
     this.#isLimited = config.timeoutMs < Number.POSITIVE_INFINITY;
     this.#now = config.onEvent ? () => config.clock.now() : coarseNow(config.clock);
-    this.#slots = slots;
     this.#watches = watches;
+    this.#place = place;
     this.#onEnded = onEnded;
   }
 
@@ -84,12 +86,14 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
         timer.cancel();
         resolve();
       };
+      let first = 0;
       const timer = this.clock.schedule(pauseMs, end);
       const pause: GoingOn & Place<Item, Result> = {
         rosterIndex: -1,
         giveUp: end,
         left: () => {
-          if (!loads.some(isWanted)) end();
+          first = firstWanted(loads, first);
+          if (first === loads.length) end();
         },
       };
       this.#goingOn.add(pause);
@@ -99,10 +103,9 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
 
   /** Waits for a place, then sends what is still wanted. Never rejects. */
   async sendInTurn(batch: Batch<Item, Result>): Promise<Failure | undefined> {
-    await this.#slots.next();
+    await this.#place(batch.group);
     const loads = batch.loads.filter(isWanted);
     if (loads.length > 0) return new Promise((resolve) => this.send({ ...batch, loads }, resolve));
-    this.#slots.release();
     this.#onEnded(batch.group);
     return undefined;
   }
@@ -119,17 +122,20 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
     const began = this.#now();
     const finish = (failure: Failure | undefined): void => {
       this.#count(batch, began, failure);
-      if (!this.#isLimited) call.ended();
+      // First, so that what goes on after a failure is in line when the place is given back.
       done(failure);
+      if (!this.#isLimited) call.ended();
     };
-    // What follows from the call belongs to it as well, and not to whoever has made room for it.
-    runShared(call, batch.group.tenant, budgetOf(batch.loads), () => {
-      const running = this.#start(call, batch);
-      (this.#isLimited ? this.#inTime(running, call) : running).then(
-        (results) => finish(this.#giveOut(batch, results)),
-        (error: unknown) => finish({ error }),
-      );
-    });
+    // It belongs to its own callers, and so does what follows from it: not to whoever has made room for it.
+    runOutside(() =>
+      runShared(call, batch.group.tenant, budgetOf(batch.loads), () => {
+        const running = this.#start(call, batch);
+        (this.#isLimited ? this.#inTime(running, call) : running).then(
+          (results) => finish(this.#giveOut(batch, results)),
+          (error: unknown) => finish({ error }),
+        );
+      }),
+    );
   }
 
   /** What comes back is always later than this call. */
@@ -172,7 +178,6 @@ export class Sender<Item, Result, Key> implements CallOwner<Item, Result> {
     this.#goingOn.delete(call);
     group.underWay--;
     this.underWay--;
-    this.#slots.release();
     this.#onEnded(group);
   }
 

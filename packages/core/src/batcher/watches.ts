@@ -12,7 +12,7 @@ export class Watches<Item, Result> {
   readonly #signals = new AbortWatch<Watch<Item, Result>>((watches, signal) => {
     for (const watch of watches) this.#end(watch, abortReason(signal));
   });
-  readonly #deadlines = new IndexedHeap<Watch<Item, Result>>((a, b) => a.deadline < b.deadline, heapOf.deadline);
+  readonly #deadlines = new IndexedHeap<Watch<Item, Result>>((a, b) => a.deadline < b.deadline, heapOf.batcher);
   readonly #clock: Clock;
   readonly #what: string;
   readonly #onEnd: (load: Load<Item, Result>, watch: Watch<Item, Result>, reason: Error) => void;

@@ -119,10 +119,12 @@ export interface Executor {
   /**
    * Works on each item of a source and gives out what came of it. An item is taken when it can begin or wait for a place, and
    * only while fewer than `window` are held: a consumer that is slow slows the source down. Nothing happens before the
-   * first outcome is asked for. Leaving the loop early aborts what runs and calls `return()` of the source. When the source
-   * fails, and likewise at the deadline or when the caller leaves, what has been begun is given out first; then the iteration
-   * throws the error.
-   * @throws WarmpathError `WP_BAD_OPTION`
+   * first outcome is asked for. Leaving the loop early aborts what runs and calls `return()` of the source, which is waited for
+   * unless it is busy with an item. When the source fails, and likewise at the deadline or when the caller leaves, what has
+   * been begun is given out first; then the iteration throws the error. So it does when the executor takes no task: the item
+   * that it refused is given out as not started, and no other is taken.
+   * @throws WarmpathError `WP_BAD_OPTION`. Its iteration: the error of the source; the caller's reason; `WP_DEADLINE`,
+   *   `WP_OVERLOADED`, `WP_CLOSED`
    */
   iterate<Item, T>(
     source: Iterable<Item> | AsyncIterable<Item>,
@@ -131,7 +133,8 @@ export interface Executor {
   ): AsyncIterable<ItemOutcome<Item, T>>;
   /**
    * The first value of several ways, tried one after the other, each in a place of its own and with a time of its own. None
-   * begins after the caller has left, the call's deadline has passed or its ledger has no attempts left.
+   * begins after the caller has left or the call's deadline has passed, and no other one after a failure when the call's
+   * ledger has no attempts left.
    * @throws (rejects with) the caller's reason; `WP_DEADLINE` at the call's deadline; `WP_OVERLOADED` or `WP_CLOSED` where
    *   this executor takes no task; when all have failed, an AggregateError whose errors name the steps in their order, each
    *   with what it threw as its cause

@@ -101,6 +101,15 @@ describe('a task', () => {
     expect([clock.pending, getEventListeners(caller.signal, 'abort').length]).toEqual([0, 0]);
   });
 
+  it('keeps its place until what it returned has settled, also where that is a function with a then', async () => {
+    const { clock, executor } = setup({ maxConcurrent: 1 });
+    const later: PromiseLike<number> = new Promise((resolve) => void clock.schedule(10, () => resolve(1)));
+    const value = executor.run(() => Object.assign(() => {}, { then: later.then.bind(later) }));
+    expect(executor.stats().running).toBe(1);
+    await clock.advance(10);
+    expect([await value, executor.stats().running]).toEqual([1, 0]);
+  });
+
   it('that runs out of time is told by its signal and keeps its place until it has ended', async () => {
     const { executor, clock, events } = setup();
     const { promise, resolve } = Promise.withResolvers<void>();

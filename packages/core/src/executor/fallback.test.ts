@@ -107,7 +107,22 @@ describe('runWithFallback', () => {
     expect(spare).not.toHaveBeenCalled();
   });
 
-  it('begins no step once the attempts of the call are spent', async () => {
+  it('ends by the deadline of the call also where a step fails after it, and the timer is late', async () => {
+    const fake = createFakeClock();
+    let lateMs = 0;
+    const executor = createExecutor({ name: 'x', clock: { ...fake, now: () => fake.now() + lateMs } });
+    const spare = vi.fn();
+    const failsLate = (): never => {
+      lateMs = 20;
+      throw bad;
+    };
+    const all = runInContext({ deadline: 10 }, () => executor.runWithFallback(failsLate, spare));
+    await expect(all).rejects.toMatchObject({ code: 'WP_DEADLINE', details: { timeoutMs: 10 } });
+    expect(spare).not.toHaveBeenCalled();
+    expect(fake.pending).toBe(0);
+  });
+
+  it('begins no other step once the attempts of the call are spent', async () => {
     const { executor } = setup();
     const ledger = createLedger(2);
     const attempt = vi.fn(() => {
@@ -123,6 +138,8 @@ describe('runWithFallback', () => {
     const { executor } = setup();
     const run = (...steps: unknown[]): Promise<unknown> => Reflect.apply(executor.runWithFallback, executor, steps);
     await expect(run()).rejects.toThrow("runWithFallback(): option 'primary' must be a function");
+    await expect(run(fails, 5)).rejects.toThrow("option 'fallback-1' must be a function, or an object with a name");
+    await expect(run([fails])).rejects.toThrow("runWithFallback(): option 'primary' must be a function");
     await expect(run(fails, { run: fails })).rejects.toThrow("runWithFallback() fallback-1: option 'name' must be");
     await expect(run(fails, { name: 'a', run: fails, timeout: 0 })).rejects.toThrow("option 'timeout' must be");
   });

@@ -7,12 +7,14 @@ import {
   durationMs,
   isRetryable,
   nonRetryable,
+  rule,
   runInContext,
 } from '../kernel/index.js';
 import type { FallbackFailure, FallbackResult, FallbackStepOf } from './contract.js';
 import type { Groups } from './group.js';
 import { Job } from './job.js';
 import { callerOf, fallbackRules, type Terms } from './options.js';
+import { lateError } from './refusals.js';
 import { namedErrors } from './report.js';
 import type { ExecutorTask } from './task.js';
 
@@ -22,14 +24,15 @@ interface Step {
   readonly taskTimeoutMs: number;
 }
 
+const stepText = 'a function, or an object with a name and a function to run';
+
 /** `Executor.runWithFallback`. */
 export async function runWithFallback(
   { clock, name, scheduler }: Groups,
   usual: Terms,
   given: readonly FallbackStepOf<unknown>[],
 ): Promise<FallbackResult<unknown>> {
-  if (given.length === 0)
-    throw badOption('runWithFallback()', 'primary', 'a function, or an object with one', undefined);
+  if (given.length === 0) throw badOption('runWithFallback()', 'primary', stepText, undefined);
   const steps = given.map((step, index) => stepOf(step, index, usual.taskTimeoutMs));
   const caller = callerOf(undefined, clock);
   const ledger = currentContext()?.ledger ?? createLedger();
@@ -45,7 +48,7 @@ export async function runWithFallback(
       // Where it never ran, no other way would: the caller has left, its time is up, or there is no place for any.
       if (job.end !== 'rejected' && job.end !== 'timed-out') throw error;
       if (caller.outerSignal?.aborted) throw abortReason(caller.outerSignal);
-      if (caller.deadline <= clock.now()) throw error;
+      if (caller.deadline <= clock.now()) throw job.end === 'timed-out' ? error : lateError(name, caller);
       failures.push({ step: step.name, error });
       if (ledger.used >= ledger.limit) break;
     }
@@ -59,6 +62,7 @@ export async function runWithFallback(
 function stepOf(given: FallbackStepOf<unknown>, index: number, usualMs: number): Step {
   const unnamed = index === 0 ? 'primary' : `fallback-${index}`;
   if (typeof given === 'function') return { name: given.name || unnamed, run: given, taskTimeoutMs: usualMs };
+  if (!rule.object.allows(given)) throw badOption('runWithFallback()', unnamed, stepText, given);
   checkOptions(`runWithFallback() ${unnamed}`, given, fallbackRules);
   const { name, run, timeout } = given;
   return { name, run, taskTimeoutMs: timeout === undefined ? usualMs : durationMs(timeout) };

@@ -1,9 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
-import { AbortWatch, abortReason, type Clock, deadlineError } from '../kernel/index.js';
+import { AbortWatch, abortReason, type Clock } from '../kernel/index.js';
 import { Deadlines, type Due } from './deadlines.js';
 import { Job } from './job.js';
 import type { Caller, Terms } from './options.js';
 import type { TaskOutcome } from './outcome.js';
+import { lateError } from './refusals.js';
 import type { Scheduler } from './scheduler.js';
 import type { ExecutorTask } from './task.js';
 
@@ -116,9 +117,7 @@ export class Group implements Due {
   }
 
   expire(): void {
-    const { deadline, askedAt } = this.#plan.caller;
-    const what = `What was asked of executor '${this.#groups.name}'`;
-    this.#endBy('timeout', deadlineError(what, Math.max(0, deadline - askedAt)));
+    this.#endBy('timeout', lateError(this.#groups.name, this.#plan.caller));
   }
 
   /** Takes no more tasks and gives up those that are not over. Nothing where it is over. */

@@ -1,8 +1,9 @@
+import { Readable } from 'node:stream';
 import { badOption, checkOptions, isWarmpathError } from '../kernel/index.js';
 import type { IterateOptions } from './contract.js';
 import { Group, type Groups } from './group.js';
 import { callerOf, iterateRules, type Terms, termsOf } from './options.js';
-import type { ItemOutcome, TaskOutcome } from './outcome.js';
+import type { ItemOutcome } from './outcome.js';
 import type { TaskCall } from './task.js';
 
 export type Source<Item> = Iterable<Item> | AsyncIterable<Item>;
@@ -19,13 +20,7 @@ export function iterate<Item, T>(
   checkOptions('iterate()', options, iterateRules);
   if (!isSource(source)) throw badOption('iterate()', 'source', 'something to iterate over', source);
   if (typeof work !== 'function') throw badOption('iterate()', 'work', 'a function', work);
-  return { [Symbol.asyncIterator]: () => new Iteration(groups, usual, source, work, options).outcomes() };
-}
-
-interface Held<Item, T> {
-  readonly index: number;
-  readonly item: Item;
-  outcome: TaskOutcome<T> | undefined;
+  return { [Symbol.asyncIterator]: () => new Iteration(groups, usual, source, work, options).iterator() };
 }
 
 /** One pass through a source. What was taken is held until its outcome has been given out. */
@@ -35,11 +30,13 @@ class Iteration<Item, T> {
   readonly #work: ItemWork<Item, T>;
   readonly #window: number;
   readonly #isInOrder: boolean;
-  /** In the order in which they are given out: of the source, or as they were done. */
-  readonly #queue: Held<Item, T>[] = [];
+  /** What can be given out, by its turn: its place in the source, or among those that are done. */
+  readonly #ready = new Map<number, ItemOutcome<Item, T>>();
   #iterator: Iterator<Item> | AsyncIterator<Item> | undefined;
-  #held = 0;
+  /** How many items were taken from the source, have an outcome, and have been given out. */
   #taken = 0;
+  #done = 0;
+  #given = 0;
   #isPulling = false;
   /** The source has no more, or has failed: nothing is to be said to it. */
   #isExhausted = false;
@@ -65,7 +62,20 @@ class Iteration<Item, T> {
     });
   }
 
-  async *outcomes(): AsyncGenerator<ItemOutcome<Item, T>, void, undefined> {
+  /** Its `return` aborts what runs even while an outcome is awaited. (A generator alone would first wait for that one.) */
+  iterator(): AsyncIterator<ItemOutcome<Item, T>, void, undefined> {
+    const outcomes = this.#outcomes();
+    return {
+      next: () => outcomes.next(),
+      return: () => {
+        this.#abort();
+        this.#wake();
+        return outcomes.return();
+      },
+    };
+  }
+
+  async *#outcomes(): AsyncGenerator<ItemOutcome<Item, T>, void, undefined> {
     this.#group.watch();
     try {
       for (;;) {
@@ -83,7 +93,11 @@ class Iteration<Item, T> {
 
   /** Nothing more is taken from the source. */
   get #isAtEnd(): boolean {
-    return this.#isExhausted || this.#group.isOver;
+    return this.#isExhausted || this.#failure !== undefined || this.#group.isOver;
+  }
+
+  get #held(): number {
+    return this.#taken - this.#given;
   }
 
   /** Takes items while they can begin or wait for a place. */
@@ -91,15 +105,13 @@ class Iteration<Item, T> {
     if (this.#isPulling) return;
     this.#isPulling = true;
     while (!this.#isAtEnd && this.#held < this.#window && this.#group.hasRoom) {
-      let result: IteratorResult<Item> | Promise<IteratorResult<Item>>;
       try {
-        result = this.#group.within(() => this.#next());
+        const result = this.#group.within(() => this.#next());
+        if (result instanceof Promise) return void this.#await(result);
+        this.#accept(result);
       } catch (error) {
-        this.#fail(error);
-        break;
+        this.#fail(error); // also of a source whose results are none: this may be the end of another task
       }
-      if (result instanceof Promise) return void this.#await(result);
-      this.#accept(result);
     }
     this.#isPulling = false;
   }
@@ -115,7 +127,7 @@ class Iteration<Item, T> {
   }
 
   #next(): IteratorResult<Item> | Promise<IteratorResult<Item>> {
-    if (Symbol.asyncIterator in this.#source) {
+    if (isAsync(this.#source)) {
       this.#iterator ??= this.#source[Symbol.asyncIterator]();
       return Promise.resolve(this.#iterator.next());
     }
@@ -128,19 +140,19 @@ class Iteration<Item, T> {
     if (result.done) {
       this.#isExhausted = true;
       this.#wake();
-    } else if (!this.#group.isOver) this.#begin({ index: this.#taken++, item: result.value, outcome: undefined });
+    } else if (!this.#group.isOver) this.#begin(result.value);
   }
 
-  #begin(held: Held<Item, T>): void {
-    this.#held++;
-    if (this.#isInOrder) this.#queue.push(held);
+  #begin(item: Item): void {
+    const index = this.#taken++;
     this.#group.submit<T>(
-      (call) => this.#work(held.item, call),
+      (call) => this.#work(item, call),
       (outcome) => {
-        held.outcome = outcome;
-        if (!this.#isInOrder) this.#queue.push(held);
-        if (outcome.status === 'not-started' && isWarmpathError(outcome.reason, 'WP_CLOSED'))
-          this.#group.leave(outcome.reason);
+        const turn = this.#isInOrder ? index : this.#done;
+        this.#done++;
+        this.#ready.set(turn, { index, item, outcome });
+        // The others would fare no better, and an endless source would be used up.
+        if (outcome.status === 'not-started' && isRefusal(outcome.reason)) this.#failure ??= { error: outcome.reason };
         if (this.#group.isLate) this.#group.expire();
         this.#wake();
       },
@@ -154,12 +166,9 @@ class Iteration<Item, T> {
   }
 
   #take(): ItemOutcome<Item, T> | undefined {
-    const [first] = this.#queue;
-    if (first?.outcome === undefined) return undefined;
-    const { index, item, outcome } = first;
-    this.#queue.shift();
-    this.#held--;
-    return { index, item, outcome };
+    const ready = this.#ready.get(this.#given);
+    if (ready !== undefined) this.#ready.delete(this.#given++);
+    return ready;
   }
 
   #change(): Promise<void> {
@@ -168,19 +177,37 @@ class Iteration<Item, T> {
     });
   }
 
+  #abort(): void {
+    this.#group.end('aborted', new DOMException('The iteration was left.', { name: 'AbortError' }));
+  }
+
   /** However the iteration ends: nothing goes on, and a source that has more is told. */
   async #leave(): Promise<void> {
-    this.#group.end('aborted', new DOMException('The iteration was left.', { name: 'AbortError' }));
-    this.#queue.length = 0;
+    this.#abort();
+    this.#ready.clear();
     if (this.#isExhausted) return;
-    const returned = Promise.resolve(this.#iterator?.return?.());
-    // A source that is asked for an item may answer never, and what it says now has no other reader.
-    if (this.#isPulling) returned.then(undefined, () => {});
-    else await returned;
+    const returned = (async () => this.#iterator?.return?.())();
+    // A source that is asked for an item may answer never, and no source keeps the error back that the iteration ends with.
+    if (!this.#isPulling && this.#failure === undefined) {
+      await returned;
+      return;
+    }
+    returned.catch(() => {}); // has no other reader
+    // A stream that is asked for a chunk hears of `return` with its next one, and would stay open until then.
+    if (this.#isPulling && this.#source instanceof Readable) this.#source.destroy();
   }
+}
+
+function isAsync<Item>(source: Source<Item>): source is AsyncIterable<Item> {
+  return typeof (source as Partial<AsyncIterable<Item>>)[Symbol.asyncIterator] === 'function';
 }
 
 function isSource(value: unknown): boolean {
   const source = Object(value);
   return typeof source[Symbol.asyncIterator] === 'function' || typeof source[Symbol.iterator] === 'function';
+}
+
+/** The executor takes no task. */
+function isRefusal(reason: Error): boolean {
+  return isWarmpathError(reason, 'WP_CLOSED') || isWarmpathError(reason, 'WP_OVERLOADED');
 }

@@ -10,8 +10,6 @@ import {
 } from '../kernel/index.js';
 import type { ExecutorOptions, GroupOptions, IterateOptions, RunAllOptions, TaskOptions } from './contract.js';
 
-const isSignal = rule.withMethods('an AbortSignal', 'addEventListener', 'removeEventListener');
-
 export const executorRules: Rules<ExecutorOptions> = {
   name: rule.text,
   maxConcurrent: rule.integer(1),
@@ -28,7 +26,7 @@ export const taskRules: Rules<TaskOptions> = {
   cost: rule.positive,
   taskTimeout: rule.positiveDuration,
   timeout: rule.duration,
-  signal: isSignal,
+  signal: ambientRules.signal,
 };
 
 const groupRules: Rules<GroupOptions> = { ...taskRules, maxConcurrent: rule.integer(1) };

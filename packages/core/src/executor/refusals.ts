@@ -1,4 +1,5 @@
-import { WarmpathError } from '../kernel/index.js';
+import { deadlineError, WarmpathError } from '../kernel/index.js';
+import type { Caller } from './options.js';
 
 export function closedError(executor: string): WarmpathError {
   return new WarmpathError('WP_CLOSED', `Executor '${executor}' has been closed.`, { details: { executor } });
@@ -9,4 +10,9 @@ export function overloadedError(executor: string, running: number, maxWaiting: n
   return new WarmpathError('WP_OVERLOADED', message, {
     details: { executor, running, waiting: maxWaiting, maxWaiting },
   });
+}
+
+/** The time of several tasks together is up. */
+export function lateError(executor: string, { deadline, askedAt }: Caller): WarmpathError {
+  return deadlineError(`What was asked of executor '${executor}'`, Math.max(0, deadline - askedAt));
 }

@@ -145,6 +145,26 @@ describe('runAll', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('is done where the caller leaves, or the time is up, when every value is there', async () => {
+    const { executor } = setup();
+    const caller = new AbortController();
+    const onProgress = ({ done, total }: RunProgress): void => {
+      if (done === total) caller.abort();
+    };
+    const report = await executor.runAll([() => 'a', () => 1], { signal: caller.signal, onProgress });
+    expect(report).toMatchObject({ endedBy: 'done', isComplete: true });
+    expect(report.values()).toEqual(['a', 1]);
+    const none = await executor.runAll([], { timeout: 0, mode: 'fail-fast' });
+    expect([none.endedBy, none.isComplete, none.values()]).toEqual(['done', true, []]);
+    const failing = [() => 1, () => Promise.reject(new Error('bad'))];
+    const last = new AbortController();
+    const leaves = ({ failed }: RunProgress): void => {
+      if (failed > 0) last.abort();
+    };
+    const cut = await executor.runAll(failing, { signal: last.signal, onProgress: leaves, mode: 'fail-fast' });
+    expect(cut).toMatchObject({ endedBy: 'abort', failed: [1] });
+  });
+
   it('says how far it has come', async () => {
     const { clock, executor } = setup();
     const told: unknown[] = [];
@@ -227,7 +247,14 @@ describe('runAll', () => {
   it('refuses what are no tasks', async () => {
     const { executor } = setup();
     const runAll = (...given: unknown[]): Promise<unknown> => Reflect.apply(executor.runAll, executor, given);
-    await expect(runAll([1])).rejects.toThrow("runAll(): option 'tasks' must be a list of functions");
+    const task = (): number => 1;
+    for (const none of [1, undefined, new Map([['a', task]]), new Set([task]), Promise.resolve([task])])
+      await expect(runAll(none)).rejects.toThrow("runAll(): option 'tasks' must be a list of functions, or an object");
+    await expect(runAll([task, 1])).rejects.toThrow("runAll(): option 'tasks.1' must be a function, got 1 (number)");
+    await expect(runAll(Object.assign([], { 1: task }))).rejects.toThrow(
+      "option 'tasks.0' must be a function, got undefined",
+    );
+    await expect(runAll({ a: Promise.resolve(1) })).rejects.toThrow("'tasks.a' must be a function, got {} (Promise)");
     await expect(runAll([], { mode: 'race' })).rejects.toThrow("option 'mode' must be one of 'collect', 'fail-fast'");
   });
 

@@ -14,10 +14,18 @@ export async function runAll(
   options: RunAllOptions = {},
 ): Promise<RunReport<TaskCollection>> {
   checkOptions('runAll()', options, runAllRules);
-  const isCollection = typeof tasks === 'object' && tasks !== null;
-  if (!isCollection || !Object.values(tasks).every((task) => typeof task === 'function'))
-    throw badOption('runAll()', 'tasks', 'a list of functions, or an object of functions', tasks);
+  checkTasks(tasks);
   return new Promise((resolve) => new AllRun(groups, usual, tasks, options, resolve).begin());
+}
+
+function checkTasks(tasks: unknown): void {
+  // A Map, a Set or a promise has no properties, and would pass for a collection of no tasks.
+  const isOther = typeof tasks !== 'object' || tasks === null || Symbol.iterator in tasks || tasks instanceof Promise;
+  if (isOther && !Array.isArray(tasks))
+    throw badOption('runAll()', 'tasks', 'a list of functions, or an object of functions', tasks);
+  // The entries of a list have its holes as well, which its values have not.
+  for (const [name, task] of Array.isArray(tasks) ? tasks.entries() : Object.entries(Object(tasks)))
+    if (typeof task !== 'function') throw badOption('runAll()', `tasks.${name}`, 'a function', task);
 }
 
 /** One run of several tasks, which feeds them to the executor as places become free. */
@@ -108,6 +116,11 @@ class AllRun {
 
   /** What was not begun never is. @param cause what `values()` throws */
   #finish(endedBy: RunEnd, reason: Error, cause: unknown = reason): void {
+    // Whoever is told of the last value may leave then; and where nothing was asked for, nothing is missing.
+    if (this.#failed === 0 && this.#outcomes.size === this.#tasks.length) {
+      this.#end('done');
+      return;
+    }
     for (const index of this.#tasks.keys())
       if (!this.#outcomes.has(index)) this.#record(index, { status: 'not-started', reason });
     this.#end(endedBy, endedBy === 'timeout' && !this.#isFailFast ? undefined : cause);

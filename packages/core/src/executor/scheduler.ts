@@ -292,8 +292,7 @@ export class Scheduler {
 }
 
 function isThenable(value: unknown): boolean {
-  return (
-    value instanceof Promise ||
-    (typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function')
-  );
+  if (value instanceof Promise) return true;
+  const mayBe = typeof value === 'function' || (typeof value === 'object' && value !== null);
+  return mayBe && 'then' in value && typeof value.then === 'function';
 }

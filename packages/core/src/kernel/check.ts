@@ -142,10 +142,16 @@ export const rule = {
 } as const;
 
 /** The rules of the options that every part takes. */
-export const ambientRules: { readonly clock: Rule; readonly random: Rule; readonly onEvent: Rule } = {
+export const ambientRules: {
+  readonly clock: Rule;
+  readonly random: Rule;
+  readonly onEvent: Rule;
+  readonly signal: Rule;
+} = {
   clock: rule.withMethods('a clock', 'now', 'wall', 'schedule'),
   random: rule.function,
   onEvent: rule.function,
+  signal: rule.withMethods('an AbortSignal', 'addEventListener', 'removeEventListener'),
 };
 
 function isText(value: unknown): boolean {

@@ -91,6 +91,16 @@ export function runShared<T>(
   return storage.run(new SharedContext(source, tenant, budget), work);
 }
 
+const outside = AsyncLocalStorage.snapshot();
+
+/**
+ * Runs work in no call at all: in no context of ours, nor in what an application keeps in an AsyncLocalStorage of its own. For
+ * work that is set off by one caller's call and done for others.
+ */
+export function runOutside<T>(work: () => T): T {
+  return outside(work);
+}
+
 class SharedContext implements CallContext {
   readonly tenant: string | undefined;
   readonly budget: AttemptBudget | undefined;

@@ -15,6 +15,7 @@ export {
   joinSignals,
   remainingMs,
   runInContext,
+  runOutside,
   runShared,
 } from './context.js';
 export { type Duration, durationMs, parseDuration } from './duration.js';

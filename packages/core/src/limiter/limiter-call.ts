@@ -1,9 +1,9 @@
-import { badOption, checkOptions, type Rules, rule } from '../kernel/index.js';
+import { ambientRules, badOption, checkOptions, type Rules, rule } from '../kernel/index.js';
 import type { EstimateOf, ReserveCall, TakeCall } from './limiter-types.js';
 
 const takeRules: Rules<TakeCall> = {
   timeout: rule.duration,
-  signal: rule.withMethods('an AbortSignal', 'addEventListener', 'removeEventListener'),
+  signal: ambientRules.signal,
   priority: rule.integer(0, 9),
   tenant: rule.text,
 };

@@ -56,6 +56,19 @@ describe.each(names)('%s embeddings over a real server', (name) => {
     expect(server.requests).toHaveLength(0);
   });
 
+  it('refuses what are no texts, and does not print them', async () => {
+    const server = await start();
+    for (const none of ['secret', undefined, ['secret', 1], new Set(['secret'])]) {
+      const error = await failureOf(adapters[name](server).embed(none as string[]));
+      expect(error).toMatchObject({
+        code: 'WP_BAD_OPTION',
+        message: expect.stringMatching(/'texts' must be a list, each/),
+      });
+      expect(String(error)).not.toContain('secret');
+    }
+    expect(server.requests).toHaveLength(0);
+  });
+
   it('asks for vectors of a length, and refuses others', async () => {
     const server = await start({ embeddings: { vectorOf } });
     const embedder = adapters[name](server, 3);

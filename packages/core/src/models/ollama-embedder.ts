@@ -4,7 +4,7 @@ import type { Embedder } from './embedder.js';
 import { baseUrlRule } from './ollama.js';
 import { endpoint, postForJson } from './server-call.js';
 import type { ModelServer } from './server-errors.js';
-import { listOf, longestVectors, vectorsOf } from './vectors.js';
+import { checkTexts, listOf, longestVectors, vectorsOf } from './vectors.js';
 
 export interface OllamaEmbedderOptions {
   /** As `ollama list` names it, such as `'nomic-embed-text'`. */
@@ -48,6 +48,7 @@ export function ollamaEmbedder(options: OllamaEmbedderOptions): Embedder {
     name,
     ...(dimensions !== undefined && { dimensions }),
     async embed(texts, call) {
+      checkTexts(texts);
       if (texts.length === 0) return [];
       const count = texts.length;
       const body = { model, input: texts, truncate, dimensions };

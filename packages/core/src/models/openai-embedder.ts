@@ -5,7 +5,7 @@ import { baseUrlRule } from './ollama.js';
 import { apiKeyRule } from './openai.js';
 import { endpoint, postForJson } from './server-call.js';
 import { asObject, type ModelServer, malformed } from './server-errors.js';
-import { listOf, longestVectors, vectorsOf } from './vectors.js';
+import { checkTexts, listOf, longestVectors, vectorsOf } from './vectors.js';
 
 export interface OpenAiEmbedderOptions {
   /** As the server names it, such as `'text-embedding-3-small'`. */
@@ -53,6 +53,7 @@ export function openaiEmbedder(options: OpenAiEmbedderOptions): Embedder {
     name,
     ...(dimensions !== undefined && { dimensions }),
     async embed(texts, call) {
+      checkTexts(texts);
       if (texts.length === 0) return [];
       const count = texts.length;
       const body = { model, input: texts, encoding_format: encoding, dimensions };

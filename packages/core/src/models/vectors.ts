@@ -1,7 +1,15 @@
 import { endianness } from 'node:os';
+import { badOption, rule } from '../kernel/index.js';
 import { inBandError, type JsonObject, type ModelServer, malformed } from './server-errors.js';
 
 const isBigEndian = endianness() === 'BE';
+
+const textList = rule.arrayOf({ text: 'a string', allows: (value) => typeof value === 'string' });
+
+/** A text alone would pass for a list of its letters. @throws WarmpathError `WP_BAD_OPTION` */
+export function checkTexts(texts: readonly string[]): void {
+  if (!textList.allows(texts)) throw badOption('embed()', 'texts', textList.text, texts, true);
+}
 
 /** What an answer with so many vectors may take, in characters: vectors of 8,192 numbers in JSON, and some. */
 export function longestVectors(count: number): number {

@@ -38,7 +38,7 @@ export interface FallbackEvent {
 const rules: Rules<FallbackOptions> = {
   name: rule.text,
   when: rule.function,
-  signal: rule.anything,
+  signal: ambientRules.signal,
   onEvent: ambientRules.onEvent,
 };
 const stepList = rule.arrayOf(rule.withMethods('a step', 'run'));

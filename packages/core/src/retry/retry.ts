@@ -75,7 +75,7 @@ export const retryRules: Rules<RetryOptions> = {
   maxDelay: rule.duration,
   timeout: rule.positiveDuration,
   retryable: rule.function,
-  signal: rule.anything,
+  signal: ambientRules.signal,
   clock: ambientRules.clock,
   random: ambientRules.random,
   onEvent: ambientRules.onEvent,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { WarmpathError } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
 import { createPerformanceRecorder } from './index.js';
 
@@ -68,6 +69,8 @@ describe('the performance snapshot', () => {
     recorder.observe({ type: 'task.done', executor: 'work', outcome: 'fulfilled', ms: 30, waitedMs: 5 });
     recorder.observe({ type: 'task.done', executor: 'work', outcome: 'timed-out', ms: 20, waitedMs: 0 });
     recorder.observe({ type: 'task.done', executor: 'work', outcome: 'not-started', ms: 0, waitedMs: 7 });
+    const late = new WarmpathError('WP_DEADLINE', 'late');
+    recorder.observe({ type: 'task.done', executor: 'work', outcome: 'not-started', ms: 0, waitedMs: 0, error: late });
     recorder.observe({ type: 'task.refused', executor: 'work' });
     recorder.observe({ type: 'pipeline.done', pipeline: 'answer', endedBy: 'done', ms: 40 });
     recorder.observe({ type: 'pipeline.done', pipeline: 'answer', endedBy: 'failure', ms: 40 });
@@ -77,7 +80,7 @@ describe('the performance snapshot', () => {
     expect(recorder.snapshot()).toMatchObject({
       limiters: { api: { allowed: 2, refused: 1, decidedBy: { store: 2, none: 1 }, waitedMs: 250, storeFailures: 1 } },
       batchers: { embed: { batches: 2, failures: 1, items: 32, splits: 1, repeats: 0, efficiency: 0.5 } },
-      executors: { work: { done: 1, failed: 1, aborted: 1, refused: 1, waitedMs: 12, ranMs: 50 } },
+      executors: { work: { done: 1, failed: 2, aborted: 1, refused: 1, waitedMs: 12, ranMs: 50 } },
       pipelines: { answer: { runs: 2, failures: 1, totalMs: { count: 2 } } },
       retries: { m: { attempts: 2, extraAttempts: 1, failures: 1 } },
       fallbacks: { chat: { used: 1 } },

@@ -1,5 +1,5 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import { type Clock, systemClock } from '../kernel/index.js';
+import { type Clock, isWarmpathError, systemClock } from '../kernel/index.js';
 
 /** What the snapshot counts, of all that the parts report. Other events pass by. */
 export type ObservedEvent =
@@ -37,6 +37,7 @@ export type ObservedEvent =
       readonly outcome: 'fulfilled' | 'rejected' | 'timed-out' | 'aborted' | 'not-started';
       readonly ms: number;
       readonly waitedMs: number;
+      readonly error?: unknown;
     }
   | { readonly type: 'task.refused'; readonly executor: string }
   | { readonly type: 'pipeline.done'; readonly pipeline: string; readonly endedBy: string; readonly ms: number }
@@ -97,7 +98,7 @@ export interface BatcherCounts {
 
 export interface ExecutorCounts {
   done: number;
-  /** Those that threw, and those whose time was up. */
+  /** Those that threw, and those whose time was up, whether they had begun or not. */
   failed: number;
   aborted: number;
   refused: number;
@@ -237,7 +238,7 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
       }
       case 'task.done': {
         const stats = executors.of(event.executor);
-        stats[taskCounts[event.outcome]]++;
+        stats[wasLate(event.error) ? 'failed' : taskCounts[event.outcome]]++;
         stats.waitedMs += event.waitedMs;
         stats.ranMs += event.ms;
         return;
@@ -313,6 +314,10 @@ const taskCounts = {
   aborted: 'aborted',
   'not-started': 'aborted',
 } as const;
+
+function wasLate(error: unknown): boolean {
+  return isWarmpathError(error) && error.code === 'WP_DEADLINE';
+}
 
 /** Counters by name, with a limit on the names. */
 class Tally<Stats> {

@@ -71,7 +71,7 @@ const rules: Rules<BatchedOptions> = {
  * The decorated method's own body runs only where there is no WarmpathModule, and for layers inside this one it does not.
  * @throws WarmpathError `WP_BAD_OPTION`
  */
-export function Batched<Run extends string>(options: BatchedOptions<Run>): BatchedDecorator<Run> {
+export function Batched<const Run extends string>(options: BatchedOptions<Run>): BatchedDecorator<Run> {
   checkOptions<BatchedOptions>('@Batched()', options, rules);
   const { run, name, strict = false, ...limits } = options;
   const batchers = new PartsByName<Batcher<unknown, unknown>>();

@@ -25,7 +25,7 @@ export interface RequiredStep<Input, Results, Value> {
   readonly optional?: false;
   readonly when?: undefined;
   /** Runs in the call context of whoever called `run`, with the step's own signal and deadline. */
-  readonly run: (call: StepCall<Input, Results>) => Value | Promise<Value>;
+  readonly run: (call: StepCall<Input, Results>) => Value | PromiseLike<Value>;
 }
 
 /** A step that may have no result: the others see `undefined` in its place, and go on. */

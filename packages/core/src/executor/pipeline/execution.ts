@@ -109,8 +109,9 @@ export class Execution {
   #isWanted({ name, when }: Step, question: StepQuestion<unknown, Results>): boolean {
     if (!when) return true;
     const isWanted: unknown = this.#inCallersContext(() => when(question));
-    // A promise would always count as true.
     if (typeof isWanted === 'boolean') return isWanted;
+    // A promise would always count as true, and nobody else would hear of its failure.
+    if (isWanted instanceof Promise) isWanted.catch(() => {});
     throw badOption(
       `pipeline '${this.#name}', step '${name}'`,
       'when',

@@ -27,6 +27,7 @@ describe('what a pipeline refuses', () => {
     expect(() => pipeline('p', { executer: {} } as PipelineOptions)).toThrow("did you mean 'executor'");
     expect(() => pipeline('p', { executor: {} } as PipelineOptions)).toThrow("'executor' must be an executor");
     await expect(one.run(undefined, { timeout: -1 })).rejects.toThrow("'timeout' must be");
+    await expect(one.run(undefined, { signal: {} as AbortSignal })).rejects.toThrow("'signal' must be an AbortSignal");
     const empty = pipeline('p') as typeof one;
     await expect(empty.run()).rejects.toThrow("'step' must be defined once at least");
   });

@@ -172,12 +172,14 @@ describe('a pipeline that fails', () => {
       .step('a', { ...step, optional: true, when: throws })
       .run();
     expect(results).toEqual({ a: undefined });
-    const promised = (async () => false) as unknown;
-    const later = pipeline('p').step('a', { ...step, when: promised as () => boolean });
-    await expect(later.run()).rejects.toMatchObject({
-      code: 'WP_BAD_OPTION',
-      message: expect.stringContaining("'when' must be a function that gives true or false"),
-    });
+    for (const promised of [async () => false, () => Promise.reject(error)] as unknown[]) {
+      const later = pipeline('p').step('a', { ...step, when: promised as () => boolean });
+      await expect(later.run()).rejects.toMatchObject({
+        code: 'WP_BAD_OPTION',
+        message: expect.stringContaining("'when' must be a function that gives true or false"),
+      });
+    }
+    await new Promise((resolve) => setImmediate(resolve)); // nor is the failure of a promise left unheard
   });
 });
 

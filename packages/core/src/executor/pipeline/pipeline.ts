@@ -29,7 +29,7 @@ const optionRules: Rules<PipelineOptions> = {
   clock: ambientRules.clock,
   onEvent: ambientRules.onEvent,
 };
-const callRules: Rules<PipelineCall> = { ...optionRules, signal: rule.anything, timeout: rule.positiveDuration };
+const callRules: Rules<PipelineCall> = { ...optionRules, signal: ambientRules.signal, timeout: rule.positiveDuration };
 
 /**
  * A small graph of steps that depend on each other: `pipeline<{ question: string }>('answer').step(...).step(...)`. It is

@@ -54,6 +54,15 @@ describe('types of a pipeline', () => {
     expectTypeOf(plain.run).returns.resolves.toHaveProperty('results').toEqualTypeOf<{ readonly a: number }>();
   });
 
+  it('know what comes of what is like a promise, such as a query', async () => {
+    const query: PromiseLike<string[]> = Promise.resolve(['row']);
+    const { results } = await pipeline('plain')
+      .step('rows', { run: () => query })
+      .run();
+    expectTypeOf(results.rows).toEqualTypeOf<string[]>();
+    expect(results.rows).toEqual(['row']);
+  });
+
   it('need no input where none was named', async () => {
     expect(
       (
