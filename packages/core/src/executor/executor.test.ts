@@ -104,6 +104,7 @@ describe('a task', () => {
   it('keeps its place until what it returned has settled, also where that is a function with a then', async () => {
     const { clock, executor } = setup({ maxConcurrent: 1 });
     const later: PromiseLike<number> = new Promise((resolve) => void clock.schedule(10, () => resolve(1)));
+    // biome-ignore lint/suspicious/noThenProperty: a thenable is what this is about
     const value = executor.run(() => Object.assign(() => {}, { then: later.then.bind(later) }));
     expect(executor.stats().running).toBe(1);
     await clock.advance(10);
