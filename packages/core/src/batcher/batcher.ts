@@ -7,6 +7,7 @@ import {
   currentContext,
   deadlineError,
   linkAbort,
+  roundingMs,
   untilAborted,
   WarmpathError,
 } from '../kernel/index.js';
@@ -21,7 +22,7 @@ import { type BatcherConfig, checkCall, resolveOptions } from './options.js';
 import { Roster } from './roster.js';
 import { type Failure, Sender } from './sender.js';
 import { Turns } from './turns.js';
-import { roundingMs, Watches } from './watches.js';
+import { Watches } from './watches.js';
 
 /** How long `close()` waits for calls under way. */
 const closeGraceMs = 5_000;

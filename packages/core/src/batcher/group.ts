@@ -51,7 +51,7 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
   readonly resuming: (() => void)[] = [];
   timer: Timer | undefined;
   timerAt: number = Number.POSITIVE_INFINITY;
-  readonly #deadlines = new IndexedHeap<Watch<Item, Result>>((a, b) => a.deadline < b.deadline, heapOf.group);
+  readonly #deadlines = new IndexedHeap<Watch<Item, Result>>((a, b) => a.endsAt < b.endsAt, heapOf.group);
   readonly #owner: GroupOwner<Item, Result>;
   /** In the order in which they came, from `#head` on; nothing where one has been taken out of the middle. */
   #line: (Load<Item, Result> | undefined)[] = [];
@@ -74,7 +74,7 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
 
   /** The earliest deadline of those who wait here. */
   get firstDeadline(): number {
-    return this.#deadlines.first?.deadline ?? Number.POSITIVE_INFINITY;
+    return this.#deadlines.first?.endsAt ?? Number.POSITIVE_INFINITY;
   }
 
   get isIdle(): boolean {
@@ -89,7 +89,7 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
     const { watch } = load;
     if (watch === undefined) return;
     watch.place = this;
-    if (watch.deadline < Number.POSITIVE_INFINITY) this.#deadlines.add(watch);
+    if (watch.endsAt < Number.POSITIVE_INFINITY) this.#deadlines.add(watch);
   }
 
   /** One of its loads is over. */
@@ -138,7 +138,7 @@ export class Group<Item, Result> implements Place<Item, Result>, BatchSize, List
     if (this.#head === 0 && this.#line.length === this.items && !capacity.isExceededBy(this)) return this.#takeAll();
     this.#skip();
     const pressed = this.#isOldestPassedOver ? undefined : this.#deadlines.first;
-    const leader = pressed && pressed.deadline <= urgentBy ? (pressed.leader ?? pressed.load) : undefined;
+    const leader = pressed && pressed.endsAt <= urgentBy ? (pressed.leader ?? pressed.load) : undefined;
     const near: Load<Item, Result>[] = [];
     const places: number[] = [];
     for (let index = this.#head; index < this.#line.length && near.length < this.#span; index++) {

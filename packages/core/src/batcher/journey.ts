@@ -211,7 +211,7 @@ function isTriedOutside<Item, Result>(load: Load<Item, Result>): boolean {
 
 /** Whether anybody would have the answer of a call that begins then. */
 function isWaitedForAt<Item, Result>(load: Load<Item, Result>, instant: number): boolean {
-  return callersOf(load).some(({ watch }) => (watch?.deadline ?? Number.POSITIVE_INFINITY) > instant);
+  return callersOf(load).some(({ watch }) => (watch?.endsAt ?? Number.POSITIVE_INFINITY) > instant);
 }
 
 /** Every extra call is drawn from the budget, where there is one. */

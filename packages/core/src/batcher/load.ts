@@ -1,4 +1,4 @@
-import type { AttemptBudget, CallContext, Placed } from '../kernel/index.js';
+import type { AttemptBudget, CallContext, Due } from '../kernel/index.js';
 
 /** When loads came: one for all of an instant, since a number of its own would cost each of them a piece of memory. */
 export interface Arrival {
@@ -47,10 +47,10 @@ export interface Place<Item, Result> {
 export const heapOf = { batcher: 0, group: 1 } as const;
 
 /** What may end a caller's waiting before its answer does. */
-export class Watch<Item, Result> implements Placed {
+export class Watch<Item, Result> implements Due {
   readonly load: Load<Item, Result>;
   /** On the clock's monotonic scale; Infinity: none. */
-  readonly deadline: number;
+  readonly endsAt: number;
   readonly signal: AbortSignal | undefined;
   /** Of the context of the call. */
   readonly outerSignal: AbortSignal | undefined;
@@ -61,12 +61,12 @@ export class Watch<Item, Result> implements Placed {
 
   constructor(
     load: Load<Item, Result>,
-    deadline: number,
+    endsAt: number,
     signal: AbortSignal | undefined,
     outerSignal: AbortSignal | undefined,
   ) {
     this.load = load;
-    this.deadline = deadline;
+    this.endsAt = endsAt;
     this.signal = signal;
     this.outerSignal = outerSignal;
   }

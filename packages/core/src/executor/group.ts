@@ -1,6 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import { AbortWatch, abortReason, type Clock } from '../kernel/index.js';
-import { Deadlines, type Due } from './deadlines.js';
+import { AbortWatch, abortReason, type Clock, Deadlines, type Due } from '../kernel/index.js';
 import { Job } from './job.js';
 import type { Caller, Terms } from './options.js';
 import type { TaskOutcome } from './outcome.js';

@@ -1,6 +1,5 @@
 import type { AsyncResource } from 'node:async_hooks';
-import { dueBy, type Queued, runInContext } from '../kernel/index.js';
-import type { Due } from './deadlines.js';
+import { type Due, dueBy, type Queued, runInContext } from '../kernel/index.js';
 import type { ExecutorEvent } from './events.js';
 import type { Caller, Terms } from './options.js';
 import type { ExecutorTask, TaskCall } from './task.js';

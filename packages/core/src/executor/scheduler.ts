@@ -4,12 +4,12 @@ import {
   abortReason,
   type Clock,
   coarseNow,
+  Deadlines,
   deadlineError,
   PriorityClasses,
   type Timer,
 } from '../kernel/index.js';
 import type { ExecutorStats } from './contract.js';
-import { Deadlines } from './deadlines.js';
 import type { ExecutorEvent } from './events.js';
 import { type Job, type JobEnd, Waiter } from './job.js';
 import { RecentWaits } from './recent-waits.js';

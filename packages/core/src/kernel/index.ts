@@ -24,6 +24,7 @@ export { canonicalKey, compactKey, digestKey, digestText } from './key.js';
 export { safeListener } from './listener.js';
 export { answerHeaders, type Problem, problemHeaders, problemOf } from './problem.js';
 export { AbortWatch } from './queue/abort-watch.js';
+export { Deadlines, type Due, roundingMs } from './queue/deadlines.js';
 export { FairQueue } from './queue/fair-queue.js';
 export { IndexedHeap, type Placed } from './queue/indexed-heap.js';
 export { dueBy, PriorityClasses } from './queue/priority-classes.js';

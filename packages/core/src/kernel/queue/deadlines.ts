@@ -1,4 +1,9 @@
-import { type Clock, IndexedHeap, type Placed, slots, type Timer } from '../kernel/index.js';
+import type { Clock, Timer } from '../clock.js';
+import { IndexedHeap, type Placed } from './indexed-heap.js';
+import { slots } from './queued.js';
+
+/** An instant and what a timer says of it may differ by what is lost in the sum of two numbers. */
+export const roundingMs = 1e-6;
 
 /** What is over at some instant. */
 export interface Due extends Placed {
@@ -10,13 +15,17 @@ export interface Due extends Placed {
 export class Deadlines<T extends Due> {
   readonly #clock: Clock;
   readonly #onDue: (item: T) => void;
-  readonly #heap = new IndexedHeap<T>((a, b) => a.endsAt < b.endsAt, slots.deadline);
+  readonly #heap: IndexedHeap<T>;
   #timer: Timer | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
   #isRinging = false;
 
-  /** @param onDue is told of each at its instant, when it is in here no more */
-  constructor(clock: Clock, onDue: (item: T) => void) {
+  /**
+   * @param onDue is told of each at its instant, when it is in here no more
+   * @param slot which of an item's places is this one's
+   */
+  constructor(clock: Clock, onDue: (item: T) => void, slot: number = slots.deadline) {
+    this.#heap = new IndexedHeap<T>((a, b) => a.endsAt < b.endsAt, slot);
     this.#clock = clock;
     this.#onDue = onDue;
   }
@@ -48,7 +57,7 @@ export class Deadlines<T extends Due> {
     this.#timerAt = Number.POSITIVE_INFINITY;
     this.#isRinging = true;
     try {
-      const now = this.#clock.now();
+      const now = this.#clock.now() + roundingMs;
       for (let item = this.#heap.first; item !== undefined && item.endsAt <= now; item = this.#heap.first) {
         this.#heap.remove(item);
         this.#onDue(item);
