@@ -3,7 +3,7 @@ import type { BatcherEvent } from './events.js';
 
 /** What a batch function is given beside its items. */
 export interface BatchCall<Result> {
-  /** Aborted when nobody waits for the batch any more, when its `timeout` is over, or when the batcher gives up on closing. */
+  /** Aborted when the last of its callers has left, when its `timeout` is over, or when the batcher gives up on closing. */
   readonly signal: AbortSignal;
   /** What keeps these items apart from others, where something does: see `LoadCall.apart`. */
   readonly apart: unknown;
@@ -23,7 +23,8 @@ export interface BatchCall<Result> {
 export type BatchResults<Result, Key> = readonly (Result | Error)[] | ReadonlyMap<Key, Result | Error> | undefined;
 
 /**
- * Answers many items in one call. It runs with the tenant of its items, or with none where `scope` is `'shared'`. It may be
+ * Answers many items in one call. It runs with the tenant of its items, or with none where `scope` is `'shared'`, and in nobody's
+ * AsyncLocalStorage. It may be
  * called again with some of the items after an error, see `BatcherOptions.classify`.
  */
 export type BatchFunction<Item, Result, Key = unknown> = (
