@@ -1,6 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+/** Of the workspace itself: they watch no clocks and need no services, so they run beside the units. */
+const ofWorkspace = ['test/{house,packaging}/**/*.test.ts', 'test/{bench,launcher}.test.ts'];
+
 const nest11 = fileURLToPath(new URL('test/nest-11/node_modules/', import.meta.url));
 
 export default defineConfig({
@@ -23,9 +26,13 @@ export default defineConfig({
         test: { name: 'nest-11', include: ['packages/nestjs/src/**/*.test.ts'] },
       },
       {
+        test: { name: 'workspace', include: ofWorkspace, testTimeout: 60_000, hookTimeout: 60_000 },
+      },
+      {
         test: {
           name: 'system',
           include: ['test/**/*.test.ts'],
+          exclude: ofWorkspace,
           globalSetup: './test/services.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -26,7 +26,7 @@ it('tells of each at its instant, fractions included, on one timer', () =>
         for (const [index, { endsAt, leavesAt }] of plan.entries()) {
           const at = told.get(items[index] as Due);
           const hasLeft = leavesAt !== null && leavesAt < endsAt;
-          expect(at).toEqual(hasLeft ? undefined : expect.closeTo(endsAt, 6));
+          expect(at).toEqual(hasLeft ? undefined : expect.closeTo(endsAt, 5));
         }
         expect(clock.pending).toBe(0);
       },
