@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Of the workspace itself: they watch no clocks and need no services, so they run beside the units. */
 const ofWorkspace = ['test/{house,packaging}/**/*.test.ts', 'test/{bench,launcher}.test.ts'];
@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/**/*.test.ts'],
-          exclude: ofWorkspace,
+          exclude: [...configDefaults.exclude, ...ofWorkspace],
           globalSetup: './test/services.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
