@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { createBatcher } from '@warmpath/core/batcher';
-import type { Clock } from '@warmpath/core/kernel';
+import { createFakeClock } from '@warmpath/core/testing';
 import { rounded } from '#harness';
 
 const trace = new URL('../../shared/data/azure-llm-2023/conv.csv', import.meta.url);
@@ -65,7 +65,7 @@ export function printReplays(all: readonly Replayed[] | undefined): void {
 }
 
 async function replayed(arrivals: readonly number[], maxItems: number): Promise<Replayed> {
-  const clock = new VirtualClock();
+  const clock = createFakeClock();
   const sentAt: number[] = [];
   const batcher = createBatcher<number, number>(
     (items) =>
@@ -77,11 +77,11 @@ async function replayed(arrivals: readonly number[], maxItems: number): Promise<
   );
   const loads: Promise<number>[] = [];
   for (const [item, at] of arrivals.entries()) {
-    await clock.runUntil(at);
+    await clock.advance(Math.max(0, at - clock.now()));
     loads.push(batcher.load(item));
-    await turn();
+    await clock.settle();
   }
-  await clock.runUntil(Number.POSITIVE_INFINITY);
+  await clock.advance(1_000); // longer than any window and call
   await Promise.all(loads);
   const { items, batches } = batcher.stats();
   const added = arrivals.map((at, item) => (sentAt[item] ?? Number.NaN) - at).sort((a, b) => a - b);
@@ -119,45 +119,4 @@ function instantOf(text: string): number {
   const [date = '', time = ''] = text.split(' ');
   const [whole = '', fraction = '0'] = time.split('.');
   return Date.parse(`${date}T${whole}Z`) + Number(`0.${fraction}`) * 1_000;
-}
-
-/** Virtual time with a handful of timers. */
-class VirtualClock implements Clock {
-  readonly #timers = new Map<object, { readonly at: number; readonly run: () => void }>();
-  #now = 0;
-
-  now(): number {
-    return this.#now;
-  }
-
-  wall(): number {
-    return this.#now;
-  }
-
-  schedule(delayMs: number, run: () => void): { cancel(): void } {
-    const timer = { at: this.#now + delayMs, run };
-    this.#timers.set(timer, timer);
-    return { cancel: () => void this.#timers.delete(timer) };
-  }
-
-  async runUntil(at: number): Promise<void> {
-    for (let next = this.#first(); next && next.at <= at; next = this.#first()) {
-      this.#timers.delete(next);
-      this.#now = next.at;
-      next.run();
-      await turn();
-    }
-    if (at < Number.POSITIVE_INFINITY) this.#now = at;
-  }
-
-  #first(): { readonly at: number; readonly run: () => void } | undefined {
-    let first: { readonly at: number; readonly run: () => void } | undefined;
-    for (const timer of this.#timers.values()) if (!first || timer.at < first.at) first = timer;
-    return first;
-  }
-}
-
-/** What is due at once is done: promise jobs, and what waits for the end of the turn. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -37,7 +37,8 @@ export type BatchFunction<Item, Result, Key = unknown> = (
 /**
  * What a failed call says about its items.
  * - `'composition'`: they do not go together, or one of them is bad. The batch is split until each item has its own answer.
- * - `'transient'`: it may work later. What is not answered yet is sent again, see `attempts`.
+ * - `'transient'`: it may work later. What is not answered yet is sent again, see `attempts`. A 500 that stays is taken for
+ *   `'unknown'` then, since it may be an item's fault.
  * - `'global'`: no item can succeed now. All fail at once.
  * - `'unknown'`: as composition, once anything shows that it is one. Where both halves fail, and so do two items alone, it
  *   is global.
@@ -87,7 +88,10 @@ export interface BatcherOptions<Item = unknown, Key = unknown> {
   readonly apart?: (item: Item) => unknown;
   /** How long one call may take; after that its signal is aborted, which counts as transient. Default: as long as anybody waits. */
   readonly timeout?: Duration;
-  /** How often an item is sent at the most when errors are transient, the first time included. Default 2. */
+  /**
+   * How often an item is sent at the most when errors are transient, the first time included. Default 2. Once, where each
+   * caller who waits for it has a `retry` around the load.
+   */
   readonly attempts?: number;
   /** What a failed call says about its items. Undefined leaves it to the default, `classifyFailure`. */
   readonly classify?: (error: unknown, items: readonly Item[]) => FailureKind | StatedCap | undefined;
