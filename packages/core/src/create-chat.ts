@@ -2,7 +2,15 @@ import { type BegunAnswer, beginAnswer } from './begin-answer.js';
 import type { Cache, CacheLevel } from './cache/index.js';
 import { type ChatOptions, checkRequest, toBackend } from './chat-options.js';
 import type { WarmpathEvent } from './events.js';
-import { type Clock, currentContext, isWarmpathError, linkAbort, type Random, remainingMs } from './kernel/index.js';
+import {
+  type AttemptBudget,
+  type Clock,
+  currentContext,
+  isWarmpathError,
+  linkAbort,
+  type Random,
+  remainingMs,
+} from './kernel/index.js';
 import type { Limiter } from './limiter/index.js';
 import {
   type ChatAnswer,
@@ -13,7 +21,7 @@ import {
   type ModelCall,
 } from './models/index.js';
 import { payFor } from './paid-answer.js';
-import { type AttemptCall, retry, withFallback } from './retry/index.js';
+import { type AttemptCall, FallbackError, type FallbackResult, fallback, type Policy, retry } from './retry/index.js';
 import { createSelector, noBackend, type Selector } from './selector/index.js';
 
 /** Which layer answered: a cached answer, one under way for somebody else, or a model just now. */
@@ -37,7 +45,7 @@ export interface Chat {
   /**
    * Resolves when the first chunk is there, so that whatever fails before it can still become a status; from then on the
    * model is settled. A failure after it is thrown by the iteration.
-   * @throws the last model's error; WarmpathError `WP_NO_BACKEND` when none can take the request
+   * @throws the model's error, of several a `FallbackError`; WarmpathError `WP_NO_BACKEND` when none can take the request
    */
   stream(request: ChatRequest, call?: { readonly signal?: AbortSignal }): Promise<StreamedAnswer>;
   generate(request: ChatRequest, call?: { readonly signal?: AbortSignal }): Promise<ChatAnswer & AnswerOrigin>;
@@ -52,6 +60,8 @@ interface Surroundings {
   readonly report: (event: WarmpathEvent) => void;
   /** Undefined: nothing is cached. */
   readonly cache: Cache | undefined;
+  /** Of what is tried again, here or elsewhere. */
+  readonly budget: AttemptBudget;
   /** Of the models that have limits, by name. */
   readonly limiters: ReadonlyMap<string, Limiter>;
 }
@@ -61,7 +71,10 @@ interface Surroundings {
  * fallback along it, retries at each model, the model's limits, and the model itself. Retry and fallback end with the first
  * chunk: what a reader has seen is never said again in other words.
  */
-export function createChat(options: ChatOptions, { clock, random, report, cache, limiters }: Surroundings): Chat {
+export function createChat(
+  options: ChatOptions,
+  { clock, random, report, cache, limiters, budget }: Surroundings,
+): Chat {
   const backends = options.models.map(toBackend);
   const models = new Map(backends.map(({ model }) => [model.name, model]));
   const selector: Selector<ChatRequest> = createSelector({
@@ -73,6 +86,18 @@ export function createChat(options: ChatOptions, { clock, random, report, cache,
   });
   const names = [...models.keys()];
   const identities = backends.map(({ model: { name, version } }) => (version === undefined ? name : [name, version]));
+
+  const { timeout = '60s', ...tries } = options.retry ?? {};
+  const policies = new Map(
+    names.map((name) => [name, retry({ ...tries, timeout, name, budget, clock, random, onEvent: report })]),
+  );
+  const chain = fallback({ name: 'chat', budget, clock, onEvent: report });
+
+  function policyOf(name: string): Policy {
+    const policy = policies.get(name);
+    if (!policy) throw noBackend('chat', names);
+    return policy;
+  }
 
   function modelOf(name: string): ChatModel {
     const model = models.get(name);
@@ -91,21 +116,11 @@ export function createChat(options: ChatOptions, { clock, random, report, cache,
   async function* produce(request: ChatRequest, signal: AbortSignal): AsyncGenerator<KeptChunk> {
     const ranking = selector.rank(request).backends;
     if (ranking.length === 0) throw noBackend('chat', names);
-    const { timeout = '60s', ...tries } = options.retry ?? {};
     const steps = ranking.map((name) => ({
       name,
-      run: () =>
-        retry((attempt) => begin(name, request, attempt, signal), {
-          ...tries,
-          timeout,
-          name,
-          signal,
-          clock,
-          random,
-          onEvent: report,
-        }),
+      run: (call: AttemptCall) => policyOf(name)((attempt) => begin(name, request, attempt, signal), call),
     }));
-    const { value, step } = await withFallback(steps, { name: 'chat', signal, onEvent: report });
+    const { value, step } = await answeredBy(chain(steps, { signal }));
     const { first, chunks } = value;
     try {
       yield { type: 'model', model: step, fallback: step !== ranking[0] };
@@ -165,6 +180,15 @@ export function createChat(options: ChatOptions, { clock, random, report, cache,
       }
     },
   };
+}
+
+/** Where one model alone was asked, its error says all. */
+async function answeredBy(chain: Promise<FallbackResult<BegunAnswer>>): Promise<FallbackResult<BegunAnswer>> {
+  try {
+    return await chain;
+  } catch (error) {
+    throw error instanceof FallbackError && error.failures.length === 1 ? error.errors[0] : error;
+  }
 }
 
 /** Asked for variety, a caller wants an answer of its own; with a seed it wants the same one again. */

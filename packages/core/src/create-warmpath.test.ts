@@ -57,7 +57,7 @@ describe('parts by name', () => {
     expect(warmpath.cache('a').peek('key')).toBeUndefined();
     expect(warmpath.cache('long').peek('key')).toBe(1);
     warmpath.limiter('api', { limit: 1, window: '1s' }).tryTake();
-    await warmpath.retry('work', async () => 'done');
+    await warmpath.retry('work')(async () => 'done');
     expect(events.map(({ type }) => type)).toEqual([
       'cache.miss',
       'cache.computed',
@@ -65,13 +65,13 @@ describe('parts by name', () => {
       'cache.computed',
       'cache.hit',
       'limiter.allowed',
-      'retry.attempt',
+      'attempt.ended',
     ]);
     expect(warmpath.snapshot()).toMatchObject({
       uptimeMs: 1_000,
       caches: { a: { misses: 1 }, long: { misses: 1 } },
       limiters: { api: { allowed: 1, refused: 0 } },
-      retries: { work: { attempts: 1 } },
+      attempts: { work: { sent: 1 } },
     });
   });
 

@@ -17,6 +17,7 @@ import {
   badOption,
   type Clock,
   checkOptions,
+  type Duration,
   type Random,
   type Rules,
   rule,
@@ -27,7 +28,22 @@ import {
 } from './kernel/index.js';
 import { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus, limiterRules } from './limiter/index.js';
 import type { Embedder } from './models/index.js';
-import { type AttemptCall, type RetryOptions, retry } from './retry/index.js';
+import {
+  type AttemptBudgetOptions,
+  type BudgetStats,
+  createAttemptBudget,
+  type Fallback,
+  type FallbackOptions,
+  fallback,
+  type Hedge,
+  type HedgeOptions,
+  hedge,
+  type Policy,
+  type RetryOptions,
+  retry,
+  sharedBudget,
+  timeout,
+} from './retry/index.js';
 import {
   createPerformanceRecorder,
   type LimiterStats,
@@ -51,6 +67,8 @@ export interface WarmpathOptions {
   readonly limiter?: LimiterDefaults;
   /** The models that answer, and how. Without it `chat` is refused at its first use. */
   readonly chat?: ChatOptions;
+  /** What is tried again is drawn from it: retries, hedges, fallbacks, splits of a batch. Default: one for the process. */
+  readonly budget?: Omit<AttemptBudgetOptions, 'clock'>;
   readonly clock?: Clock;
   readonly random?: Random;
   /** Hears everything that the parts report. What it throws is said once and passed over. */
@@ -61,6 +79,8 @@ export interface WarmpathOptions {
 export interface RuntimeSnapshot extends PerformanceSnapshot {
   /** Of one that is not the runtime's own, but reports to it, the counts alone. */
   readonly limiters: Readonly<Record<string, LimiterStats & Partial<LimiterStatus>>>;
+  /** How the budget of further attempts stands. */
+  readonly budget: BudgetStats;
 }
 
 /**
@@ -87,7 +107,12 @@ export interface Warmpath {
     name: string,
     options?: Omit<PipelineOptions, Given>,
   ): PipelineStart<Input, Record<never, never>>;
-  retry<T>(name: string, attempt: (call: AttemptCall) => Promise<T>, options?: Omit<RetryOptions, Given>): Promise<T>;
+  /** Policies without a state: made anew at each call, so keep what it gives where calls are many. */
+  retry(name: string, options?: Omit<RetryOptions, Given>): Policy;
+  timeout(name: string, after: Duration): Policy;
+  fallback(name: string, options?: Omit<FallbackOptions, Given>): Fallback;
+  /** A second backend where the first is late; it learns when that is. */
+  hedge(name: string, options?: Omit<HedgeOptions, Given>): Hedge;
   /** Questions to the models, through every layer. */
   readonly chat: Chat;
   /** What the runtime has done and saved so far. */
@@ -108,6 +133,7 @@ const rules: Rules<WarmpathOptions> = {
   cache: rule.object,
   limiter: rule.object,
   chat: rule.object,
+  budget: rule.object,
   clock: ambientRules.clock,
   random: ambientRules.random,
   onEvent: ambientRules.onEvent,
@@ -131,6 +157,8 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   const batchers = new Registry<Batcher<never, unknown>>('batcher', 'with the same function and no options');
   const embedders = new Registry<BatchedEmbedder>('embedder', 'with the same embedder and no options');
   const executors = new Registry<Executor>('executor');
+  const hedges = new Registry<Hedge>('hedge');
+  const budget = options.budget ? createAttemptBudget({ ...options.budget, clock }) : sharedBudget(clock);
 
   function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
     return caches.get(name, own, () => createCache({ ...options.cache, ...given(own), ...ambient, random, name }));
@@ -156,7 +184,14 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   const chatCache = options.chat?.cache === false ? undefined : options.chat && cache('chat', options.chat.cache ?? {});
   const chat =
     options.chat &&
-    createChat(options.chat, { clock, random, report, cache: chatCache, limiters: modelLimiters(options.chat) });
+    createChat(options.chat, {
+      clock,
+      random,
+      report,
+      cache: chatCache,
+      limiters: modelLimiters(options.chat),
+      budget,
+    });
 
   return {
     clock,
@@ -175,7 +210,10 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
       embedders.get(name, own, () => batchedEmbedder(model, { ...own, ...ambient, random, name }), model),
     executor: (name, own) => executors.get(name, own, () => createExecutor({ ...own, ...ambient, name })),
     pipeline: (name, own) => pipeline(name, { ...own, ...ambient }),
-    retry: (name, attempt, own) => retry(attempt, { ...own, ...ambient, random, name }),
+    retry: (name, own) => retry({ budget, ...given(own), ...ambient, random, name }),
+    timeout: (name, after) => timeout({ name, after, clock }),
+    fallback: (name, own) => fallback({ budget, ...given(own), ...ambient, name }),
+    hedge: (name, own) => hedges.get(name, own, () => hedge({ budget, ...given(own), ...ambient, name })),
     get chat() {
       if (chat) return chat;
       throw badOption('createWarmpath()', 'chat', 'given before the runtime can chat: { models: [...] }', undefined);
@@ -185,7 +223,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
       const own = limiters
         .all()
         .map((each) => [each.name, { ...noLimiterStats(), ...counted.limiters[each.name], ...each.status() }] as const);
-      return { ...counted, limiters: { ...counted.limiters, ...Object.fromEntries(own) } };
+      return { ...counted, budget: budget.stats(), limiters: { ...counted.limiters, ...Object.fromEntries(own) } };
     },
     report,
     async close() {

@@ -2,7 +2,7 @@ import type { BatcherEvent } from './batcher/index.js';
 import type { CacheEvent } from './cache/index.js';
 import type { ExecutorEvent, PipelineEvent } from './executor/index.js';
 import type { LimiterEvent } from './limiter/index.js';
-import type { FallbackEvent, RetryEvent } from './retry/index.js';
+import type { AttemptEvent, FallbackEvent } from './retry/index.js';
 import type { SelectorEvent } from './selector/index.js';
 
 /** One physical answer of a model: cached and shared answers have none. */
@@ -19,6 +19,7 @@ export interface ModelEvent {
 
 /** Everything that the parts of a runtime report, as one union. */
 export type WarmpathEvent =
+  | AttemptEvent
   | BatcherEvent
   | CacheEvent
   | ExecutorEvent
@@ -26,5 +27,4 @@ export type WarmpathEvent =
   | LimiterEvent
   | ModelEvent
   | PipelineEvent
-  | RetryEvent
   | SelectorEvent;

@@ -17,9 +17,12 @@ export class HttpProblem extends Error {
   }
 }
 
-/** Sends a problem document (RFC 9457), never to be cached, with `Retry-After` where the problem knows when to come back. */
+/**
+ * Sends a problem document (RFC 9457), never to be cached, with `Retry-After` where the problem knows when to come back, and with
+ * `X-Should-Retry: false` where SDKs are not to ask again by themselves.
+ */
 export function sendProblem(res: Response, problem: Problem): void {
-  const { retryAfterMs: _, ...document } = problem;
+  const { retryAfterMs: _wait, shouldRetry: _again, ...document } = problem;
   for (const name of answerHeaders) res.removeHeader(name);
   res.status(problem.status).set(problemHeaders(problem)).send(JSON.stringify(document));
 }

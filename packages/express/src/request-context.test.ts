@@ -55,6 +55,17 @@ describe('the context of a request', () => {
     expect(await (await fetch(url)).json()).toEqual({ tenant: null, deadline: null, signal: true });
   });
 
+  it('knows how often an SDK has asked before, and believes nothing else that stands there', async () => {
+    const url = await serve((app) => {
+      app.use(warmpath());
+      app.get('/', (_req, res) => res.json(currentContext()?.callerRetries ?? null));
+    });
+    const told = async (headers: Record<string, string>): Promise<unknown> => (await fetch(url, { headers })).json();
+    expect(await told({ 'x-stainless-retry-count': '2' })).toBe(2);
+    expect(await told({ 'x-stainless-retry-count': '1e2' })).toBeNull();
+    expect(await told({})).toBeNull();
+  });
+
   it('is still there after a body parser, after awaits and after real I/O', async () => {
     const url = await serve((app) => {
       app.use(tenant, express.json(), express.urlencoded({ extended: false }), express.text());

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { CallContext, Warmpath } from '@warmpath/core';
 import { runInContext } from '@warmpath/core';
-import { tenantFrom } from '@warmpath/core/kernel';
+import { callerRetriesFrom, tenantFrom } from '@warmpath/core/kernel';
 import { responseSignal } from '@warmpath/core/streaming';
 import type { Request, RequestHandler, Response } from 'express';
 
@@ -27,7 +27,7 @@ export function warmpathOf(res: Response): RequestState {
   return state;
 }
 
-/** Runs the rest of the request in a CallContext: who asks, until when, and a signal for when nobody does any more. */
+/** Runs the rest of the request in a CallContext: who asks, for which time, until when, and a signal for when nobody does any more. */
 export function requestContext(options: {
   readonly runtime: Warmpath;
   readonly tenant: ((req: Request) => string | undefined) | undefined;
@@ -44,6 +44,7 @@ export function requestContext(options: {
       tenant,
       signal,
       deadline: timeoutMs === undefined ? undefined : runtime.clock.now() + timeoutMs,
+      callerRetries: callerRetriesFrom(req.headers['x-stainless-retry-count']),
     };
     runInContext(context, () => {
       keepInEvents(req);

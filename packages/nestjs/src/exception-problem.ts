@@ -5,10 +5,10 @@ import { RateLimitedException } from './rate-limited-exception.js';
 /** What a client may be told of an exception: an HttpException and a refusal of Fastify's parsers speak for themselves. */
 export function exceptionProblem(error: unknown): Problem {
   if (error instanceof RateLimitedException) {
-    return { ...problemOf(speaking(error.message, error.getStatus())), ...error.problem };
+    return { ...problemOf(speaking(error, error.message, error.getStatus())), ...error.problem };
   }
-  if (error instanceof HttpException) return problemOf(speaking(saidBy(error), error.getStatus()));
-  if (isFastifyRefusal(error)) return problemOf(speaking(error.message, error.statusCode));
+  if (error instanceof HttpException) return problemOf(speaking(error, saidBy(error), error.getStatus()));
+  if (isFastifyRefusal(error)) return problemOf(speaking(error, error.message, error.statusCode));
   return problemOf(error);
 }
 
@@ -19,8 +19,9 @@ function saidBy(exception: HttpException): string {
   return listed.length > 0 ? listed.join('; ') : exception.message;
 }
 
-function speaking(message: string, status: number): Error {
-  return Object.assign(new Error(message), { status, expose: true });
+/** An error that clients may read, in the place of one whose causes are not forgotten: our own retries may be behind it. */
+function speaking(cause: Error, message: string, status: number): Error {
+  return Object.assign(new Error(message, { cause }), { status, expose: true });
 }
 
 function isFastifyRefusal(error: unknown): error is Error & { statusCode: number } {

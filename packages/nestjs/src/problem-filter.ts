@@ -33,7 +33,7 @@ export class ProblemFilter implements ExceptionFilter {
     }
     for (const name of answerHeaders) response.removeHeader(name);
     for (const [name, value] of Object.entries(problemHeaders(problem))) response.header(name, value);
-    const { retryAfterMs: _, ...document } = problem;
+    const { retryAfterMs: _wait, shouldRetry: _again, ...document } = problem;
     response.status(problem.status).send(JSON.stringify(document));
   }
 }

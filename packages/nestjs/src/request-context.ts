@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Clock, runInContext, tenantFrom } from '@warmpath/core/kernel';
+import { type CallContext, type Clock, callerRetriesFrom, runInContext, tenantFrom } from '@warmpath/core/kernel';
 import { responseSignal } from '@warmpath/core/streaming';
 
 export type TenantOf = (request: IncomingMessage) => string | undefined;
@@ -30,7 +30,9 @@ export function requestContext(options: {
       return;
     }
     const deadline = timeoutMs === undefined ? undefined : clock.now() + timeoutMs;
-    responses.run(res, () => runInContext({ tenant, deadline, signal: responseSignal(res) }, next));
+    const callerRetries = callerRetriesFrom(req.headers['x-stainless-retry-count']);
+    const context: Partial<CallContext> = { tenant, deadline, callerRetries, signal: responseSignal(res) };
+    responses.run(res, () => runInContext(context, next));
   };
 }
 

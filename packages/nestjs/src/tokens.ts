@@ -16,6 +16,9 @@ export abstract class WarmpathRuntime implements Warmpath {
   abstract executor: Warmpath['executor'];
   abstract pipeline: Warmpath['pipeline'];
   abstract retry: Warmpath['retry'];
+  abstract timeout: Warmpath['timeout'];
+  abstract fallback: Warmpath['fallback'];
+  abstract hedge: Warmpath['hedge'];
   abstract snapshot: Warmpath['snapshot'];
   abstract report: Warmpath['report'];
   abstract close: Warmpath['close'];

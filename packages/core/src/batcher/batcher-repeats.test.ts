@@ -180,7 +180,7 @@ describe('an error that may pass', () => {
 });
 
 describe('a caller inside a layer that tries again', () => {
-  const inRetry: Partial<CallContext> = { attempt: { claimed: false } };
+  const inRetry: Partial<CallContext> = { running: { kind: 'first', waitedMs: 0, isRetried: true, claimed: false } };
 
   it('has the error at once: attempts are not multiplied', async () => {
     const { batcher, clock, sent } = setUp([() => busy()], { attempts: 5 });
@@ -249,7 +249,7 @@ describe('a 500, which may be an item’s fault, when trying again has not helpe
 
   it('is looked into at once where others try again', async () => {
     const { batcher, clock, sent } = setUp([poisonous]);
-    const loads = runInContext({ attempt: { claimed: true } }, () => batcher.loadSettled(items));
+    const loads = runInContext({ running: { kind: 'first', waitedMs: 0, isRetried: true, claimed: true } }, () => batcher.loadSettled(items));
     await clock.settle();
     expect(await loads).toEqual(answers);
     expect(sent.every(({ attempt }) => attempt === 1)).toBe(true);

@@ -1,4 +1,12 @@
-import { isRetryable, isWarmpathError } from '../kernel/index.js';
+import {
+  errorChain,
+  errorStatus,
+  isOfNetwork,
+  isRetryable,
+  isWarmpathError,
+  type WarmpathError,
+  type WarmpathErrorCode,
+} from '../kernel/index.js';
 import type { FailureKind, StatedCap } from './contract.js';
 
 /** RFC 9110 §15.5.1, §15.5.14, §15.5.21: the request itself is not right, or too large. */
@@ -6,9 +14,6 @@ const compositionStatuses = new Set([400, 413, 422]);
 
 /** RFC 4918 §11.4; of Text Embeddings Inference for whatever goes wrong inside the model. */
 const failedDependency = 424;
-
-/** Of Node and of undici, where the network fails. */
-const networkCode = /^(?:E(?:CONN|PIPE|HOST|NET|TIMEDOUT|AI_AGAIN|NOTFOUND)|UND_ERR_(?!INVALID|NOT_SUPPORTED))/;
 
 const outOfMemory = /out of memory|out_of_memory|\bOOM\b/i;
 
@@ -44,9 +49,6 @@ const statedWeight = [
   /input token count is \d[\d,_]* but (?:the )?model (?:only )?supports up to (\d[\d,_]*)/i,
 ];
 
-/** How deep an error may be wrapped. */
-const mostCauses = 5;
-
 /**
  * What a failed call says about its items, by its status and its words, be they its own or those of its cause. 400, 413 and 422 and
  * words such as "too many tokens" are of the composition, with the cap where it is stated; 408, 429, 5xx, timeouts and the
@@ -54,18 +56,16 @@ const mostCauses = 5;
  */
 export function classifyFailure(error: unknown): FailureKind | StatedCap {
   if (!(error instanceof Error)) return 'unknown';
-  const chain = chainOf(error);
+  const chain = errorChain(error);
   const words = chain.map(({ message }) => message).join('\n');
-  const status = firstOf(chain, statusOf);
+  const status = firstOf(chain, errorStatus);
   if (status !== undefined) return kindOfStatus(status, words, error);
   if (error.name === 'AbortError') return 'global';
-  if (firstOf(chain, (each) => hintOf(each, 'retryable')) === true) return 'transient';
-  if (isWarmpathError(error) && !error.code.startsWith('WP_MODEL_')) {
-    return ['WP_DEADLINE', 'WP_RATE_LIMITED', 'WP_OVERLOADED'].includes(error.code) ? 'transient' : 'global';
-  }
+  if (chain.some(saysRetryable)) return 'transient';
+  if (isWarmpathError(error) && !error.code.startsWith('WP_MODEL_')) return kindOfOwn(error);
   if (chain.some(isOfNetwork)) return 'transient';
   // Marked as not to be tried again, or a mistake in the program.
-  if (!isRetryable(error) && !(error instanceof RangeError)) return 'global';
+  if (!isRetryable(error) && !chain.some(isOfInput)) return 'global';
   if (error instanceof ReferenceError || error instanceof SyntaxError) return 'global';
   const stated = composition(words);
   if (stated !== 'composition' || outOfMemory.test(words)) return stated;
@@ -75,7 +75,7 @@ export function classifyFailure(error: unknown): FailureKind | StatedCap {
 
 /** Whether a transient error may be an item's fault all the same: a 500 says no more than that something went wrong. */
 export function isAmbiguous(error: unknown): boolean {
-  return error instanceof Error && firstOf(chainOf(error), statusOf) === 500;
+  return error instanceof Error && firstOf(errorChain(error), errorStatus) === 500;
 }
 
 function kindOfStatus(status: number, words: string, error: Error): FailureKind | StatedCap {
@@ -84,9 +84,29 @@ function kindOfStatus(status: number, words: string, error: Error): FailureKind 
   if (status === failedDependency) return 'unknown';
   if (status >= 500 && tooLargeInput.test(words)) return 'composition';
   const isLater = status === 408 || status === 429 || (status >= 500 && status !== 501 && status !== 505);
-  if (!isLater) return hintOf(error, 'retryable') === true ? 'transient' : 'global';
-  // Statuses of Cloudflare, for trouble behind it, are not in the list of what is retried by default.
-  return isRetryable(error) || (status >= 520 && status !== 529) ? 'transient' : 'global';
+  if (!isLater) return saysRetryable(error) ? 'transient' : 'global';
+  return isRetryable(error) ? 'transient' : 'global';
+}
+
+/** Of our own, where neither a status nor `retryable` has said it. */
+function kindOfOwn(error: WarmpathError): FailureKind {
+  if (error.code === 'WP_RESPONSE_TOO_LARGE') return 'composition';
+  if (error.code === 'WP_HTTP_FAILED') return isRetryable(error) ? 'transient' : 'global';
+  return passing.has(error.code) ? 'transient' : 'global';
+}
+
+const passing: ReadonlySet<WarmpathErrorCode> = new Set<WarmpathErrorCode>([
+  'WP_DEADLINE',
+  'WP_RATE_LIMITED',
+  'WP_OVERLOADED',
+  'WP_BREAKER_OPEN',
+]);
+
+/** A value out of range, or an argument that Node or undici does not take: it may have come from one of the items. */
+function isOfInput(error: Error): boolean {
+  if (error instanceof RangeError) return true;
+  const code: unknown = Reflect.get(error, 'code');
+  return typeof code === 'string' && /^(?:UND_)?ERR_(?:INVALID_|NOT_SUPPORTED)/.test(code);
 }
 
 function composition(words: string): 'composition' | StatedCap {
@@ -108,14 +128,6 @@ function firstNumber(patterns: readonly RegExp[], words: string): number | undef
   return undefined;
 }
 
-/** An error and what has caused it, the outermost first. */
-function chainOf(error: Error): readonly Error[] {
-  const chain: Error[] = [];
-  for (let each: unknown = error; each instanceof Error && chain.length < mostCauses; each = each.cause)
-    chain.push(each);
-  return chain;
-}
-
 function firstOf<T>(chain: readonly Error[], read: (error: Error) => T | undefined): T | undefined {
   for (const error of chain) {
     const found = read(error);
@@ -124,30 +136,8 @@ function firstOf<T>(chain: readonly Error[], read: (error: Error) => T | undefin
   return undefined;
 }
 
-/** Where clients keep it: most of them, ollama-js, axios, the AWS SDK. */
-function statusOf(error: Error): number | undefined {
-  const places = [
-    hintOf(error, 'status'),
-    hintOf(error, 'statusCode'),
-    hintOf(error, 'status_code'),
-    within(hintOf(error, 'response'), 'status'),
-    within(hintOf(error, '$metadata'), 'httpStatusCode'),
-  ];
-  return places.find((said): said is number => typeof said === 'number' && said >= 400);
-}
-
-function within(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
-}
-
-function isOfNetwork(error: Error): boolean {
-  const code = hintOf(error, 'code');
-  if (typeof code === 'string' && networkCode.test(code)) return true;
-  // What fetch() throws when there is no answer; and timeouts of the platform and of most libraries.
-  return (error instanceof TypeError && error.cause !== undefined) || error.name === 'TimeoutError';
-}
-
-function hintOf(error: Error, name: string): unknown {
-  const own: unknown = Reflect.get(error, name);
-  return own ?? (isWarmpathError(error) ? error.details[name] : undefined);
+/** Whether it says of itself that the same may go well another time. */
+function saysRetryable(error: Error): boolean {
+  const own: unknown = Reflect.get(error, 'retryable');
+  return (own ?? (isWarmpathError(error) ? error.details.retryable : undefined)) === true;
 }

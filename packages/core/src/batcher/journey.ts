@@ -206,7 +206,7 @@ function halvesOf<T>(list: readonly T[]): readonly (readonly T[])[] {
 
 /** Whether all who wait have a layer around them that tries again, so that nobody does here. */
 function isTriedOutside<Item, Result>(load: Load<Item, Result>): boolean {
-  return callersOf(load).every(({ context }) => context?.attempt !== undefined);
+  return callersOf(load).every(({ context }) => context?.running?.isRetried === true);
 }
 
 /** Whether anybody would have the answer of a call that begins then. */
@@ -216,7 +216,7 @@ function isWaitedForAt<Item, Result>(load: Load<Item, Result>, instant: number):
 
 /** Every extra call is drawn from the budget, where there is one. */
 function mayCallAgain<Item, Result>(loads: Loads<Item, Result>): boolean {
-  return budgetOf(loads)?.withdraw() ?? true;
+  return budgetOf(loads)?.withdraw('split') ?? true;
 }
 
 function isJudged(outcome: Outcome | undefined): outcome is Judged {

@@ -4,12 +4,15 @@ import type { Clock } from './clock.js';
 /** Why a physical attempt was made. All but the first draw from the budget. */
 export type AttemptKind = 'first' | 'retry' | 'hedge' | 'fallback' | 'split';
 
+/** `refused`: nothing was sent, since a breaker, a limit or a closed port was in the way. */
+export type AttemptOutcome = 'ok' | 'failed' | 'aborted' | 'refused';
+
 /** One physical attempt, as it is written into the ledger and reported. */
 export interface Attempt {
   readonly kind: AttemptKind;
   readonly target: string;
   readonly ms: number;
-  readonly outcome: 'ok' | 'failed' | 'aborted';
+  readonly outcome: AttemptOutcome;
 }
 
 /** The attempts of one logical call over all its layers, so that nested retries do not multiply. */
@@ -30,7 +33,18 @@ export interface AttemptBudget {
   /** A first attempt was made: earns a fraction of an extra one. */
   deposit(): void;
   /** Takes one extra attempt, or says no when too few have been earned. */
-  withdraw(): boolean;
+  withdraw(kind: Exclude<AttemptKind, 'first'>): boolean;
+}
+
+/** The attempt that a layer which tries again is making: what the first attempt of a layer inside is the same as. */
+export interface RunningAttempt {
+  readonly kind: AttemptKind;
+  /** How long was waited before it, in milliseconds. */
+  readonly waitedMs: number;
+  /** Whether whoever makes it makes another one when it fails: then nobody inside does. */
+  readonly isRetried: boolean;
+  /** Set by the layer inside that reports it in place of the one outside. */
+  claimed: boolean;
 }
 
 /** What every layer of one call knows: who asks, how long there is, what has been tried. */
@@ -42,9 +56,10 @@ export interface CallContext {
   readonly deadline?: number | undefined;
   /** Of the logical call under way; opened by the outermost layer that tries again. */
   readonly ledger?: AttemptLedger | undefined;
-  /** Of a layer that tries again: the attempt that is running, which the first attempt of a layer inside is the same as. */
-  readonly attempt?: { claimed: boolean } | undefined;
+  readonly running?: RunningAttempt | undefined;
   readonly budget?: AttemptBudget | undefined;
+  /** How often the caller has tried before by itself, as it says: a call that is a repetition earns no further ones. */
+  readonly callerRetries?: number | undefined;
   /** For traces: bounded by whoever sets them. */
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
 }
@@ -68,8 +83,9 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
       signal: joinSignals(outer?.signal, context.signal),
       deadline: earlier(outer?.deadline, context.deadline),
       ledger: context.ledger ?? outer?.ledger,
-      attempt: context.attempt ?? outer?.attempt,
+      running: context.running ?? outer?.running,
       budget: context.budget ?? outer?.budget,
+      callerRetries: context.callerRetries ?? outer?.callerRetries,
       attributes: { ...outer?.attributes, ...context.attributes },
     },
     work,
@@ -89,6 +105,11 @@ export function runShared<T>(
   work: () => T,
 ): T {
   return storage.run(new SharedContext(source, tenant, budget), work);
+}
+
+/** Runs `work` in a context that is complete as it is: nothing of the current one is added. Costs no copy. */
+export function runWithin<Context extends CallContext, T>(context: Context, work: (context: Context) => T): T {
+  return storage.run(context, work, context);
 }
 
 const outside = AsyncLocalStorage.snapshot();
@@ -128,23 +149,36 @@ export function remainingMs(clock: Clock): number {
 
 /** @param limit 16 allows a handful of backends a handful of tries each and stops a loop */
 export function createLedger(limit = 16): AttemptLedger {
-  const attempts: Attempt[] = [];
-  let used = 0;
-  return {
-    limit,
-    attempts,
-    get used() {
-      return used;
-    },
-    begin() {
-      if (used >= limit) return false;
-      used++;
-      return true;
-    },
-    record(attempt) {
-      if (attempts.length < limit) attempts.push(attempt);
-    },
-  };
+  return new Ledger(limit);
+}
+
+class Ledger implements AttemptLedger {
+  readonly limit: number;
+  #used = 0;
+  #attempts: Attempt[] | undefined;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  get attempts(): readonly Attempt[] {
+    return this.#attempts ?? [];
+  }
+
+  begin(): boolean {
+    if (this.#used >= this.limit) return false;
+    this.#used++;
+    return true;
+  }
+
+  record(attempt: Attempt): void {
+    this.#attempts ??= [];
+    if (this.#attempts.length < this.limit) this.#attempts.push(attempt);
+  }
 }
 
 /** A signal that is aborted with the first of those given; undefined when none is. */

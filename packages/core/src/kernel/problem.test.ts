@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { errorCodes, type Problem, problemOf, WarmpathError, type WarmpathErrorCode } from './index.js';
+import {
+  errorCodes,
+  markSpent,
+  type Problem,
+  problemHeaders,
+  problemOf,
+  WarmpathError,
+  type WarmpathErrorCode,
+} from './index.js';
 
 const refusing = (extra: object): Error => Object.assign(new Error('The body is no JSON.'), extra);
 
@@ -8,12 +16,14 @@ describe('problemOf', () => {
   it.each<[WarmpathErrorCode, number, string]>([
     ['WP_TENANT_REQUIRED', 401, 'Unauthorized'],
     ['WP_MODEL_REQUEST', 502, 'Bad gateway'],
+    ['WP_HTTP_STATUS', 502, 'Bad gateway'],
     ['WP_OVERLOADED', 503, 'Service unavailable'],
+    ['WP_BREAKER_OPEN', 503, 'Service unavailable'],
     ['WP_DEADLINE', 504, 'Gateway timeout'],
     ['WP_BAD_OPTION', 500, 'Internal server error'],
   ])('tells %s as status %d', (code, status, title) => {
     const problem = problemOf(new WarmpathError(code, 'The key sk-1234 was refused.'));
-    expect(problem).toEqual({ type: `urn:warmpath:${code}`, title, status, detail: problem.detail, code });
+    expect(problem).toMatchObject({ type: `urn:warmpath:${code}`, title, status, code });
     expect(problem.detail).not.toContain('sk-1234');
   });
 
@@ -71,6 +81,15 @@ describe('problemOf', () => {
     });
   });
 
+  it('tells the last of several failures, with the shortest wait of all', () => {
+    const busy = new WarmpathError('WP_MODEL_REQUEST', 'x', { details: { status: 429, retryAfterMs: 900 } });
+    const open = new WarmpathError('WP_BREAKER_OPEN', 'x', { details: { retryAfterMs: 5_000 } });
+    expect(problemOf(new AggregateError([busy, open]))).toMatchObject({ code: 'WP_BREAKER_OPEN', retryAfterMs: 900 });
+    expect(problemOf(new AggregateError([open, new AggregateError([busy])]))).toMatchObject({ status: 502 });
+    expect(problemOf(new AggregateError([open, new Error('password=1234')]))).toMatchObject({ status: 500 });
+    expect(problemOf(new AggregateError([]))).toMatchObject({ status: 500 });
+  });
+
   it('makes a complete document of anything that can be thrown', () => {
     fc.assert(
       fc.property(fc.oneof(fc.anything(), fc.object().map(refusing)), (thrown) => {
@@ -79,5 +98,40 @@ describe('problemOf', () => {
         expect(Number.isInteger(status) && status >= 400 && status <= 599).toBe(true);
       }),
     );
+  });
+});
+
+describe('X-Should-Retry', () => {
+  const own = (code: WarmpathErrorCode, details = {}): Error => new WarmpathError(code, 'x', { details });
+  const told = (error: unknown): string | undefined => problemHeaders(problemOf(error))['X-Should-Retry'];
+
+  it.each<[string, unknown]>([
+    ['retries are spent', markSpent(own('WP_MODEL_REQUEST', { status: 503 }))],
+    ['retries are spent in time', markSpent(own('WP_DEADLINE'))],
+    ['retries are spent on a stream', markSpent(own('WP_STREAM_INCOMPLETE', { retryable: true }))],
+    ['retries are spent behind an error of the route', new Error('x', { cause: markSpent(new Error('y')) })],
+    [
+      'retries are spent at one of several',
+      new AggregateError([markSpent(own('WP_HTTP_FAILED')), own('WP_HTTP_STATUS')]),
+    ],
+    ['the model refuses us', own('WP_MODEL_REQUEST', { status: 401 })],
+    ['an option is bad', own('WP_BAD_OPTION')],
+    ['the program is wrong', new TypeError('x is not a function')],
+  ])('is false where %s', (_, error) => {
+    expect(told(error)).toBe('false');
+  });
+
+  it.each<[string, unknown]>([
+    ['a failure may pass and nobody has tried again', own('WP_MODEL_REQUEST', { status: 503 })],
+    ['nobody knows', new Error('x')],
+    ['a quota of ours is used up', own('WP_RATE_LIMITED', { retryAfterMs: 100 })],
+    ['a breaker is open', markSpent(own('WP_BREAKER_OPEN', { retryAfterMs: 100 }))],
+    ['there is too much to do', own('WP_OVERLOADED')],
+    ['this process shuts down', own('WP_CLOSED')],
+    ['an answer broke off', own('WP_STREAM_LOST')],
+    ['the request is refused', own('WP_TENANT_REQUIRED')],
+    ['the request is refused in the words of a parser', refusing({ status: 400, expose: true })],
+  ])('is not sent where %s', (_, error) => {
+    expect(told(error)).toBeUndefined();
   });
 });

@@ -1,4 +1,6 @@
 import { isWarmpathError, type WarmpathErrorCode } from './errors.js';
+import { failureClass, isSpent, retryAfterMs } from './failure.js';
+import { mostCauses } from './foreign-error.js';
 
 /** An error as HTTP tells it: a problem document (RFC 9457), sent as `application/problem+json`. */
 export interface Problem {
@@ -9,6 +11,8 @@ export interface Problem {
   /** The WarmpathError's code, where it was one. */
   readonly code?: string;
   readonly retryAfterMs?: number;
+  /** False where the same request again ends the same, or has been tried here as often as it is worth. No member of the document. */
+  readonly shouldRetry?: false;
 }
 
 /**
@@ -19,9 +23,13 @@ const told: Partial<Record<WarmpathErrorCode, { readonly status: number; readonl
   WP_TENANT_REQUIRED: { status: 401, detail: 'The request does not say on whose behalf it asks.' },
   WP_MODEL_REQUEST: { status: 502, detail: 'The model failed. Try again later.' },
   WP_MODEL_RESPONSE: { status: 502, detail: 'The model gave an answer that cannot be used. Try again later.' },
+  WP_HTTP_STATUS: { status: 502, detail: 'A service that is needed for this failed. Try again later.' },
+  WP_HTTP_FAILED: { status: 502, detail: 'A service that is needed for this could not be reached. Try again later.' },
+  WP_RESPONSE_TOO_LARGE: { status: 502, detail: 'A service that is needed for this sent more than it may.' },
   WP_STREAM_INCOMPLETE: { status: 502, detail: 'The answer broke off before its end. Try again.' },
   WP_STREAM_LOST: { status: 502, detail: 'The answer broke off before its end. Try again.' },
   WP_CLOSED: { status: 503, detail: 'The server is shutting down. Try again later.' },
+  WP_BREAKER_OPEN: { status: 503, detail: 'A service that is needed for this is failing. Try again later.' },
   WP_NO_BACKEND: { status: 503, detail: 'No model can take this request at the moment. Try again later.' },
   WP_RATE_LIMITED: { status: 503, detail: 'The quota of the model is used up at the moment. Try again later.' },
   WP_OVERLOADED: { status: 503, detail: 'The server has too much to do. Try again later.' },
@@ -45,23 +53,54 @@ const titles: Readonly<Record<number, string>> = {
   504: 'Gateway timeout',
 };
 
+/** Refusals of the moment: nothing was tried, so clients are to come back, and when is in `Retry-After` where it is known. */
+const ofTheMoment: readonly string[] = [
+  'WP_CLOSED',
+  'WP_BREAKER_OPEN',
+  'WP_NO_BACKEND',
+  'WP_RATE_LIMITED',
+  'WP_OVERLOADED',
+] satisfies WarmpathErrorCode[];
+
+/** What no layer here can begin again, though whoever asked can. */
+const brokenOff: readonly string[] = ['WP_STREAM_INCOMPLETE', 'WP_STREAM_LOST'] satisfies WarmpathErrorCode[];
+
 /**
  * What a client may be told of an error. Each WarmpathError has a text for clients. Another error speaks for itself when it
  * says `expose: true`, as those of body parsers and `http-errors` do; a `status` alone is not enough, since the errors of
- * other services' clients carry one too, and it is that service's. Of all else a client learns only that it happened.
+ * other services' clients carry one too, and it is that service's. Of all else a client learns only that it happened. Of several failures
+ * (AggregateError) the last is told, with the shortest wait of all. A failure that nothing can be gained from repeating says so to SDKs
+ * (`shouldRetry`): our own retries are spent, or it is permanent. Refusals of the moment do not.
  */
 export function problemOf(error: unknown): Problem {
+  const last = lastOf(error);
+  const problem = problemOfOne(last);
+  const waitMs = isWarmpathError(last) || last !== error ? retryAfterMs(error) : undefined;
+  return {
+    ...problem,
+    ...(waitMs !== undefined && Number.isFinite(waitMs) ? { retryAfterMs: waitMs } : {}),
+    ...(problem.status >= 500 && isOver(error, problem.code) ? { shouldRetry: false } : {}),
+  };
+}
+
+/** Of several failures the last one; of one, that one. */
+function lastOf(error: unknown): unknown {
+  let last = error;
+  for (let left = mostCauses; left > 0 && last instanceof AggregateError && last.errors.length > 0; left--) {
+    last = last.errors.at(-1);
+  }
+  return last;
+}
+
+function isOver(error: unknown, code = ''): boolean {
+  if (ofTheMoment.includes(code)) return false;
+  return isSpent(error) || (failureClass(error) === 'permanent' && !brokenOff.includes(code));
+}
+
+function problemOfOne(error: unknown): Problem {
   if (isWarmpathError(error)) {
     const { status, detail } = told[error.code] ?? untold;
-    const { retryAfterMs } = error.details;
-    return {
-      type: `urn:warmpath:${error.code}`,
-      title: titleOf(status),
-      status,
-      detail,
-      code: error.code,
-      ...(Number.isFinite(retryAfterMs) ? { retryAfterMs: retryAfterMs as number } : {}),
-    };
+    return { type: `urn:warmpath:${error.code}`, title: titleOf(status), status, detail, code: error.code };
   }
   const { expose, title, type } = (error ?? {}) as Partial<Speaking>;
   // Express refuses an address that cannot be decoded with a URIError that has a status and nothing else.
@@ -88,12 +127,16 @@ export const answerHeaders: readonly string[] = [
   'Last-Modified',
 ];
 
-/** The headers of a problem document: never to be cached, with `Retry-After` (whole seconds) where it is known. */
-export function problemHeaders({ retryAfterMs }: Problem): Record<string, string> {
+/**
+ * The headers of a problem document: never to be cached, with `Retry-After` (whole seconds) where it is known, and with
+ * `X-Should-Retry: false` where the SDKs of OpenAI and others, which ask three times by themselves, are not to.
+ */
+export function problemHeaders({ retryAfterMs: waitMs, shouldRetry }: Problem): Record<string, string> {
   return {
     'Content-Type': 'application/problem+json',
     'Cache-Control': 'no-store',
-    ...(retryAfterMs === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) }),
+    ...(waitMs === undefined ? {} : { 'Retry-After': String(Math.max(1, Math.ceil(waitMs / 1000))) }),
+    ...(shouldRetry === false ? { 'X-Should-Retry': 'false' } : {}),
   };
 }
 

@@ -1,4 +1,4 @@
-import { WarmpathError } from '../kernel/index.js';
+import { isQuotaSpent, parseRetryAfter, WarmpathError } from '../kernel/index.js';
 import type { FetchLike } from './chat-model.js';
 
 /** A model behind an address: what its adapter needs to ask it and to name it in errors. */
@@ -46,13 +46,14 @@ function isRetryable(status: number): boolean {
 /** An answer with an error status. */
 export function refusal(server: ModelServer, response: Response, body: string): WarmpathError {
   const { status } = response;
-  const retryAfterMs = retryAfter(response.headers);
-  const said = shortened(server, messageIn(body));
+  const retryAfterMs = parseRetryAfter((name) => response.headers.get(name));
+  const object = jsonIn(body);
+  const said = shortened(server, messageIn(object, body));
   return new WarmpathError('WP_MODEL_REQUEST', `${server.name} answered with ${status}${said && `: ${said}`}.`, {
     details: {
       model: server.name,
       status,
-      retryable: isRetryable(status),
+      retryable: isRetryable(status) && !(status === 429 && isQuotaSpent({ ...object, body })),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     },
   });
@@ -69,7 +70,7 @@ export function inBandError(server: ModelServer, object: JsonObject): WarmpathEr
   return new WarmpathError('WP_MODEL_REQUEST', `${server.name} reported an error in its answer: ${said}.`, {
     details: {
       model: server.name,
-      retryable: status === undefined ? !isOurs : isRetryable(status),
+      retryable: (status === undefined ? !isOurs : isRetryable(status)) && !isQuotaSpent({ error }),
       ...(status !== undefined && { status }),
     },
   });
@@ -113,27 +114,15 @@ function shortened({ apiKey }: ModelServer, text: string, limit: number = longes
 }
 
 /** The message in an error body: `{error: {message}}`, `{error: '...'}`, `{message}`, or the text itself. */
-function messageIn(body: string): string {
-  try {
-    const object = asObject(JSON.parse(body));
-    const message = asText(asObject(object?.error)?.message) || asText(object?.error) || asText(object?.message);
-    return message || body;
-  } catch {
-    return /^\s*</.test(body) ? '' : body; // a page of HTML says less than the status
-  }
+function messageIn(object: JsonObject | undefined, body: string): string {
+  const message = asText(asObject(object?.error)?.message) || asText(object?.error) || asText(object?.message);
+  return message || (!object && /^\s*</.test(body) ? '' : body); // a page of HTML says less than the status
 }
 
-/**
- * How long a server asks to be left alone, in milliseconds: `retry-after-ms`, or `retry-after` in seconds or as a date
- * (RFC 9110 section 10.2.3). A date counts from the answer's own `date` header, so that no clock has to agree with it.
- */
-function retryAfter(headers: Headers): number | undefined {
-  const ms = headers.get('retry-after-ms')?.trim();
-  if (ms && /^\d+(?:\.\d+)?$/.test(ms)) return Number(ms);
-  const value = headers.get('retry-after')?.trim();
-  if (!value) return undefined;
-  if (/^\d+(?:\.\d+)?$/.test(value)) return Number(value) * 1_000;
-  const until = Date.parse(value);
-  const sent = Date.parse(headers.get('date') ?? '');
-  return Number.isNaN(until) || Number.isNaN(sent) ? undefined : Math.max(0, until - sent);
+function jsonIn(body: string): JsonObject | undefined {
+  try {
+    return asObject(JSON.parse(body));
+  } catch {
+    return undefined;
+  }
 }

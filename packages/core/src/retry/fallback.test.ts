@@ -1,115 +1,179 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createLedger, runInContext } from '../kernel/index.js';
-import { type FallbackEvent, type FallbackStep, retry, withFallback } from './index.js';
+import { createFakeClock } from '../testing/index.js';
+import {
+  type AttemptEvent,
+  type FallbackError,
+  type FallbackEvent,
+  type FallbackOptions,
+  fallback,
+  retry,
+  type Step,
+} from './index.js';
 
-const works = (name: string): FallbackStep<string> => ({ name, run: vi.fn(async () => `from ${name}`) });
-const fails = (name: string): FallbackStep<string> => ({
-  name,
-  run: vi.fn(() => Promise.reject(new Error(`${name} failed`))),
-});
+const works = (name: string): Step<string> => ({ name, run: vi.fn(async () => `from ${name}`) });
+const fails = (name: string): Step<string> => ({ name, run: vi.fn(() => Promise.reject(new Error(`${name} failed`))) });
+const hangs = (name: string): Step<string> => ({ name, run: vi.fn(() => new Promise<string>(() => {})) });
 
-describe('withFallback', () => {
+function setUp(options: FallbackOptions = {}) {
+  const clock = createFakeClock();
+  const events: (FallbackEvent | AttemptEvent)[] = [];
+  const chain = fallback({ name: 'answer', clock, onEvent: (event) => events.push(event), ...options });
+  return { clock, events, chain };
+}
+
+describe('fallback', () => {
   it('stays with the first step that works', async () => {
+    const { chain } = setUp();
     const spare = works('b');
-    expect(await withFallback([works('a'), spare])).toEqual({ value: 'from a', step: 'a' });
+    expect(await chain([works('a'), spare])).toEqual({ value: 'from a', step: 'a', failures: [] });
     expect(spare.run).not.toHaveBeenCalled();
   });
 
   it('goes on step by step, in order, and says so', async () => {
-    const events: FallbackEvent[] = [];
-    const steps = [fails('a'), fails('b'), works('c'), works('d')];
-    expect(await withFallback(steps, { name: 'answer', onEvent: (event) => events.push(event) })).toEqual({
+    const { chain, events } = setUp();
+    const last = works('d');
+    expect(await chain([fails('a'), fails('b'), works('c'), last])).toEqual({
       value: 'from c',
       step: 'c',
+      failures: [
+        { step: 'a', error: new Error('a failed'), ms: 0 },
+        { step: 'b', error: new Error('b failed'), ms: 0 },
+      ],
     });
-    expect(events).toEqual([
-      { type: 'fallback.used', name: 'answer', failed: 'a', next: 'b', error: new Error('a failed') },
-      { type: 'fallback.used', name: 'answer', failed: 'b', next: 'c', error: new Error('b failed') },
+    expect(last.run).not.toHaveBeenCalled();
+    const told = events.map((event) =>
+      event.type === 'fallback.used'
+        ? `${event.name}: ${event.failed} to ${event.next}`
+        : `${event.number} ${event.kind} ${event.name} ${event.outcome}`,
+    );
+    expect(told).toEqual([
+      '1 first a failed',
+      'answer: a to b',
+      '2 fallback b failed',
+      'answer: b to c',
+      '3 fallback c ok',
     ]);
-    expect(steps[3]?.run).not.toHaveBeenCalled();
   });
 
-  it('begins no step once the attempts of the call are spent', async () => {
-    const ledger = createLedger(4);
-    const once = vi.fn(() => Promise.reject(new Error('down')));
-    const step = (name: string): FallbackStep<never> => ({
-      name,
-      run: () => retry(once, { attempts: 2, baseDelay: 0 }),
+  it('throws what failed and why when nothing has worked, each error as it came', async () => {
+    const { chain } = setUp();
+    const error = (await chain([fails('a'), fails('b')]).catch((each) => each)) as FallbackError;
+    expect(error).toBeInstanceOf(AggregateError);
+    expect(error.message).toBe("All 2 steps of 'answer' were asked, and failed. 'a': a failed 'b': b failed");
+    expect(error.errors).toEqual([new Error('a failed'), new Error('b failed')]);
+    expect(error.failures.map(({ step }) => step)).toEqual(['a', 'b']);
+    expect(error.cause).toBe(error.errors[1]);
+  });
+
+  it('gives each step its own time', async () => {
+    const { chain, clock } = setUp();
+    const outcome = chain([{ ...hangs('a'), timeout: '1s' }, { ...hangs('b'), timeout: '2s' }, works('c')]);
+    await clock.advance(2_999);
+    await clock.advance(1);
+    expect(await outcome).toMatchObject({
+      step: 'c',
+      failures: [
+        { step: 'a', ms: 1_000, error: { code: 'WP_DEADLINE' } },
+        { step: 'b', ms: 2_000, error: { code: 'WP_DEADLINE' } },
+      ],
     });
-    const outcome = runInContext({ ledger }, () => withFallback(['a', 'b', 'c', 'd'].map(step)));
-    await expect(outcome).rejects.toThrow('down');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('begins no step after the deadline of the call', async () => {
+    const { chain, clock } = setUp();
+    const spare = works('b');
+    const outcome = runInContext({ deadline: 1_000 }, () => chain([hangs('a'), spare]));
+    outcome.catch(() => {});
+    await clock.advance(1_000);
+    await expect(outcome).rejects.toMatchObject({ failures: [{ step: 'a', error: { code: 'WP_DEADLINE' } }] });
+    await expect(outcome).rejects.toThrow("1 of 2 steps of 'answer' were asked");
+    await expect(runInContext({ deadline: 1_000 }, () => chain([spare]))).rejects.toMatchObject({
+      code: 'WP_DEADLINE',
+    });
+    expect(spare.run).not.toHaveBeenCalled();
+  });
+
+  it('begins no step once the attempts of the call are spent, whoever made them', async () => {
+    const { chain, clock } = setUp();
+    const policy = retry({ clock, attempts: 2, baseDelay: 0 });
+    const once = vi.fn(() => Promise.reject(new Error('down')));
+    const steps = ['a', 'b', 'c', 'd'].map((name) => ({ name, run: () => policy(once) }));
+    const outcome = runInContext({ ledger: createLedger(4) }, () => chain(steps));
+    outcome.catch(() => {});
+    await clock.advance(1_000);
+    await expect(outcome).rejects.toMatchObject({ failures: { length: 2 } });
     expect(once).toHaveBeenCalledTimes(4);
   });
 
-  it('throws the last error when all have failed', async () => {
-    await expect(withFallback([fails('a'), fails('b')])).rejects.toThrow('b failed');
-  });
-
-  it('counts a step that throws before it gives a promise', async () => {
-    const throws: FallbackStep<string> = {
-      name: 'a',
-      run: () => {
-        throw new Error('at once');
-      },
+  it('counts an attempt once, also where a retry stands inside of a step', async () => {
+    const { chain, clock, events } = setUp();
+    const inner: AttemptEvent[] = [];
+    const policy = retry({ name: 'b', clock, baseDelay: 0, onEvent: (event) => inner.push(event) });
+    let tries = 0;
+    const flaky = async () => {
+      if (++tries < 2) throw new Error('not yet');
+      return 'from b';
     };
-    expect((await withFallback([throws, works('b')])).step).toBe('b');
+    const outcome = chain([fails('a'), { name: 'b', run: (call) => policy(flaky, call) }]);
+    await clock.advance(0);
+    expect(await outcome).toMatchObject({ step: 'b' });
+    expect(events.flatMap((event) => (event.type === 'attempt.ended' ? [event.number] : []))).toEqual([1]);
+    expect(inner.map(({ number, kind, outcome: each }) => [number, kind, each])).toEqual([
+      [2, 'fallback', 'failed'],
+      [3, 'retry', 'ok'],
+    ]);
   });
 
-  it('goes on for the errors that `when` names and for no others', async () => {
-    const when = (error: unknown): boolean => (error as Error).message.startsWith('a');
+  it('goes on for the errors that `when` names; others are thrown as they came', async () => {
+    const { chain } = setUp({ when: (error) => (error as Error).message.startsWith('a') });
     const last = works('c');
-    await expect(withFallback([fails('a'), fails('b'), last], { when })).rejects.toThrow('b failed');
+    await expect(chain([fails('a'), fails('b'), last])).rejects.toThrow(/^b failed$/);
     expect(last.run).not.toHaveBeenCalled();
   });
 
-  it('ends with the caller’s own reason when the caller leaves, whatever the step makes of it', async () => {
+  it('takes what a policy before a step refuses as not sent: the budget is not asked', async () => {
+    const budget = { deposit: vi.fn(), withdraw: vi.fn(() => true) };
+    const { chain, events } = setUp({ budget });
+    const open = () => Promise.reject(Object.assign(new Error('open'), { code: 'ECONNREFUSED' }));
+    expect(await chain([{ ...works('a'), policy: open }, works('b')])).toMatchObject({ step: 'b' });
+    expect(budget.withdraw).not.toHaveBeenCalled();
+    expect(events[0]).toMatchObject({ type: 'attempt.ended', outcome: 'refused' });
+  });
+
+  it('stops where the budget refuses fallbacks', async () => {
+    const { chain } = setUp({ budget: { deposit() {}, withdraw: (kind) => kind !== 'fallback' } });
+    const spare = works('b');
+    await expect(chain([fails('a'), spare])).rejects.toThrow("1 of 2 steps of 'answer' were asked, and failed.");
+    expect(spare.run).not.toHaveBeenCalled();
+  });
+
+  it('ends with the reason of a caller who leaves, and begins nothing more', async () => {
+    const { chain } = setUp();
     const caller = new AbortController();
+    const spare = works('b');
+    const outcome = chain([hangs('a'), spare], { signal: caller.signal });
     const reason = new Error('closed the tab');
-    const next = works('b');
-    const leaving: FallbackStep<string> = {
-      name: 'a',
-      run: async ({ signal }) => {
-        expect(signal).toBe(caller.signal);
-        caller.abort(reason);
-        throw new Error('socket hang up');
-      },
-    };
-    await expect(runInContext({ signal: caller.signal }, () => withFallback([leaving, next]))).rejects.toBe(reason);
-    await expect(withFallback([next], { signal: caller.signal })).rejects.toBe(reason);
-    expect(next.run).not.toHaveBeenCalled();
+    caller.abort(reason);
+    await expect(outcome).rejects.toBe(reason);
+    await expect(chain([spare], { signal: caller.signal })).rejects.toBe(reason);
+    expect(spare.run).not.toHaveBeenCalled();
   });
 
-  it('ends with that reason at the last step too, and calls nothing a fallback that is none', async () => {
-    const events: FallbackEvent[] = [];
-    for (const steps of [1, 2]) {
-      const caller = new AbortController();
-      const reason = new Error('closed the tab');
-      const leaving: FallbackStep<string> = {
-        name: 'a',
-        run: async () => {
-          caller.abort(reason);
-          throw new Error('socket hang up');
-        },
-      };
-      const run = [leaving, works('b')].slice(0, steps);
-      const outcome = withFallback(run, { signal: caller.signal, onEvent: (event) => events.push(event) });
-      await expect(outcome).rejects.toBe(reason);
-    }
-    expect(events).toEqual([]);
+  it.each<[unknown, string]>([
+    [[], "'steps' must be a list of at least one { name, run }"],
+    [undefined, "'steps' must be"],
+    [[{ name: 'a' }], "fallback() steps[0]: option 'run'"],
+    [[{ name: 'a', run: () => 1, timeout: 'soon' }], "option 'timeout'"],
+    [[{ name: '', run: () => 1 }], "option 'name'"],
+    [[{ name: 'a', run: () => 1, retry: 3 }], "there is no option 'retry'"],
+  ])('refuses the steps %j', async (steps, message) => {
+    await expect(setUp().chain(steps as Step<string>[])).rejects.toThrow(message);
   });
 
-  it('has no outcome without a step', async () => {
-    await expect(withFallback([])).rejects.toMatchObject({ code: 'WP_NO_BACKEND' });
-  });
-
-  it.each([
-    [[{ name: 'a' }], {}, /'steps' must be/],
-    [[works('a')], { when: true }, /'when' must be a function/],
-    [[works('a')], { onevent: () => {} }, /did you mean 'onEvent'/],
-  ])('refuses bad steps and options (%#)', async (steps, options, message) => {
-    await expect(withFallback(steps as FallbackStep<string>[], options as never)).rejects.toMatchObject({
-      code: 'WP_BAD_OPTION',
-      message: expect.stringMatching(message),
-    });
+  it('refuses bad options', () => {
+    expect(() => fallback({ when: true } as never)).toThrow("'when'");
+    expect(() => fallback({ steps: [] } as never)).toThrow("'steps'");
   });
 });

@@ -1,17 +1,38 @@
 import { getEventListeners } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { type AttemptBudget, createLedger, runInContext, seededRandom, WarmpathError } from '../kernel/index.js';
+import {
+  type AttemptBudget,
+  type CallContext,
+  createLedger,
+  isSpent,
+  runInContext,
+  seededRandom,
+} from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
-import { type AttemptCall, isRetryable, nonRetryable, type RetryEvent, type RetryOptions, retry } from './index.js';
+import {
+  type AttemptCall,
+  type AttemptEvent,
+  nonRetryable,
+  type RetryOptions,
+  retry,
+  sharedBudget,
+  timeout,
+  wrap,
+} from './index.js';
 
 /** Runs a retry on a clock of its own; `random` gives 1 - a hair, so that each delay is the whole step. */
-function setUp(options: RetryOptions = {}) {
+function setUp({ signal, ...options }: RetryOptions & { readonly signal?: AbortSignal } = {}) {
   const clock = createFakeClock();
-  const events: RetryEvent[] = [];
-  const all: RetryOptions = { clock, random: () => 1 - 1e-12, onEvent: (event) => events.push(event), ...options };
-  const run = <T>(attempt: (call: AttemptCall) => Promise<T>): Promise<T> => {
-    const outcome = retry(attempt, all);
+  const events: AttemptEvent[] = [];
+  const policy = retry({
+    clock,
+    random: () => 1 - 1e-12,
+    onEvent: (event) => events.push(event),
+    ...options,
+  });
+  const run = <T>(attempt: (call: AttemptCall) => T | Promise<T>): Promise<T> => {
+    const outcome = policy(attempt, { signal });
     outcome.catch(() => {});
     return outcome;
   };
@@ -31,7 +52,7 @@ describe('retry', () => {
     const outcome = run(attempt);
     await clock.advance(600);
     expect(await outcome).toBe(3);
-    expect(events.map(({ attempt: n, outcome: o, delayMs }) => [n, o, delayMs && Math.round(delayMs)])).toEqual([
+    expect(events.map(({ number: n, outcome: o, delayMs }) => [n, o, delayMs && Math.round(delayMs)])).toEqual([
       [1, 'failed', 200],
       [2, 'failed', 400],
       [3, 'ok', undefined],
@@ -60,9 +81,8 @@ describe('retry', () => {
     expect(await outcome).toBe('ok');
   });
 
-  it('refuses a first step that is longer than the longest', async () => {
-    const { run } = setUp({ baseDelay: '10s', maxDelay: '1s' });
-    await expect(run(failing(0))).rejects.toThrow(
+  it('refuses a first step that is longer than the longest', () => {
+    expect(() => setUp({ baseDelay: '10s', maxDelay: '1s' })).toThrow(
       "option 'baseDelay' must be no longer than 'maxDelay' (1s), got '10s'",
     );
   });
@@ -84,9 +104,9 @@ describe('retry', () => {
           const outcome = run(failing(9));
           await clock.advance(6 * max);
           await expect(outcome).rejects.toThrow();
-          for (const { attempt, delayMs } of events.slice(0, -1)) {
+          for (const { number, delayMs } of events.slice(0, -1)) {
             expect(delayMs).toBeGreaterThanOrEqual(0);
-            expect(delayMs).toBeLessThan(Math.min(max, base * 2 ** (attempt - 1)));
+            expect(delayMs).toBeLessThan(Math.min(max, base * 2 ** (number - 1)));
           }
           expect(events).toHaveLength(6);
         },
@@ -108,41 +128,11 @@ describe('retry', () => {
 });
 
 describe('what is worth another attempt', () => {
-  const withFields = (fields: object) => Object.assign(new Error('x'), fields);
-  it.each<[string, unknown, boolean]>([
-    ['any error', new Error('x'), true],
-    ['something thrown that is no error', 'text', true],
-    ['a network failure of fetch', new TypeError('fetch failed', { cause: new Error('ECONNRESET') }), true],
-    ['a bug', new TypeError('x is not a function'), false],
-    ['a RangeError', new RangeError('x'), false],
-    ['a marked error', nonRetryable(new Error('x')), false],
-    ['an abort', new DOMException('x', 'AbortError'), false],
-    ['status 400', withFields({ status: 400 }), false],
-    ['status 404', withFields({ statusCode: 404 }), false],
-    ['status 408', withFields({ status: 408 }), true],
-    ['status 429', withFields({ status: 429 }), true],
-    ['status 503', withFields({ statusCode: 503 }), true],
-    ['status 501', withFields({ status: 501 }), false],
-    ['one that says so', withFields({ status: 400, retryable: true }), true],
-    ['one that says no', withFields({ status: 503, retryable: false }), false],
-    ['a deadline', new WarmpathError('WP_DEADLINE', 'x'), true],
-    ['a bad option', new WarmpathError('WP_BAD_OPTION', 'x'), false],
-    [
-      'a model’s refusal that says no',
-      new WarmpathError('WP_MODEL_REQUEST', 'x', { details: { retryable: false } }),
-      false,
-    ],
-    ['a model that could not be reached', new WarmpathError('WP_MODEL_REQUEST', 'x'), true],
-    ['a model’s 401', new WarmpathError('WP_MODEL_REQUEST', 'x', { details: { status: 401 } }), false],
-  ])('%s: see the table', (_, error, worth) => {
-    expect(isRetryable(error)).toBe(worth);
-  });
-
   it('is nothing that was marked, even deep inside of another retry', async () => {
     const { run } = setUp();
     const error = nonRetryable(new Error('never again'));
     const inner = vi.fn(() => Promise.reject(error));
-    await expect(run(() => retry(inner))).rejects.toBe(error);
+    await expect(run(() => retry()(inner))).rejects.toBe(error);
     expect(inner).toHaveBeenCalledTimes(1);
   });
 
@@ -213,13 +203,30 @@ describe('time', () => {
     }
   });
 
-  it('keeps the signal quiet after success, whatever the caller does later', async () => {
+  it('keeps the signal quiet after success, so that a body can be read, until the caller leaves', async () => {
     const caller = new AbortController();
     const { run, clock } = setUp({ signal: caller.signal, timeout: '1s' });
-    const { signal } = await run(async (call) => call);
-    caller.abort();
+    const { signal } = await run(async (call) => {
+      call.signal.throwIfAborted();
+      return call;
+    });
     await clock.advance(10_000);
     expect(signal.aborted).toBe(false);
+    caller.abort(new Error('closed the tab'));
+    expect(signal.reason).toMatchObject({ message: 'closed the tab' });
+  });
+
+  it('ends all attempts and waits after `maxElapsed`', async () => {
+    const { run, clock } = setUp({ attempts: 100, baseDelay: '1s', maxDelay: '1s', maxElapsed: '3500ms' });
+    const attempt = failing(100);
+    const outcome = run(attempt);
+    await clock.advance(3_000);
+    await expect(outcome).rejects.toThrow('no luck');
+    expect(attempt).toHaveBeenCalledTimes(4);
+    const hanging = run(() => new Promise<never>(() => {}));
+    await clock.advance(3_500);
+    await expect(hanging).rejects.toMatchObject({ code: 'WP_DEADLINE' });
+    expect(clock.pending).toBe(0);
   });
 });
 
@@ -262,7 +269,12 @@ describe('the caller’s leaving', () => {
 
   it('leaves no listener on a signal that lives longer than 500 calls', async () => {
     const shutdown = new AbortController();
-    const { run, clock } = setUp({ signal: shutdown.signal, timeout: '1s', baseDelay: 0 });
+    const { run, clock } = setUp({
+      signal: shutdown.signal,
+      timeout: '1s',
+      baseDelay: 0,
+      budget: { deposit() {}, withdraw: () => true },
+    });
     for (let call = 0; call < 500; call++) {
       const outcome = run(failing(1));
       await clock.advance(0);
@@ -273,38 +285,96 @@ describe('the caller’s leaving', () => {
   });
 });
 
-describe('what nested retries share', () => {
-  it.each([1, 2, 4, 5, 9, 16])('is a ledger: three times three attempts never become more than %i', async (limit) => {
-    const { run, clock } = setUp({ baseDelay: 0 });
+describe('a retry inside another', () => {
+  it('stands back: it makes one attempt of each of the one outside', async () => {
+    const { run, clock, events } = setUp({ baseDelay: 0, name: 'outer' });
+    const own: AttemptEvent[] = [];
+    const inner = retry({ clock, attempts: 5, baseDelay: 0, name: 'inner', onEvent: (event) => own.push(event) });
     const physical = vi.fn(() => Promise.reject(new Error('down')));
-    const outcome = runInContext({ ledger: createLedger(limit) }, () =>
-      run(() => retry(physical, { clock, baseDelay: 0 })),
-    );
-    outcome.catch(() => {});
-    await clock.advance(1_000);
-    await expect(outcome).rejects.toThrow('down');
-    expect(physical).toHaveBeenCalledTimes(Math.min(limit, 9));
-    expect(clock.pending).toBe(0);
-  });
-
-  it('is a ledger of the outer one’s attempts where there is no context', async () => {
-    const { run, clock } = setUp({ baseDelay: 0, attempts: 3 });
-    const physical = vi.fn(() => Promise.reject(new Error('down')));
-    const outcome = run(() => retry(physical, { clock, baseDelay: 0, attempts: 3 }));
+    const outcome = run(() => inner(physical));
     await clock.advance(1_000);
     await expect(outcome).rejects.toThrow('down');
     expect(physical).toHaveBeenCalledTimes(3);
+    expect(events.map(({ name, number, kind }) => [name, number, kind])).toEqual([
+      ['outer', 1, 'first'],
+      ['outer', 2, 'retry'],
+      ['outer', 3, 'retry'],
+    ]);
+    expect(own).toEqual([]);
+    expect(clock.pending).toBe(0);
   });
 
-  it('counts an attempt once, however many retries stand around it', async () => {
-    const { run, clock } = setUp({ attempts: 2, baseDelay: 0 });
-    const ledger = createLedger();
-    const physical = failing(1);
-    const outcome = runInContext({ ledger }, () => run(() => retry(physical, { clock, baseDelay: 0, attempts: 2 })));
+  it('does so through a timeout as well', async () => {
+    const { run, clock } = setUp({ baseDelay: 0, attempts: 2 });
+    const inner = wrap(timeout({ after: '1s', clock }), retry({ clock, attempts: 5, baseDelay: 0 }));
+    const physical = vi.fn(() => Promise.reject(new Error('down')));
+    const outcome = run((call) => inner(physical, call));
     await clock.advance(1_000);
-    expect(await outcome).toBe(2);
-    expect(ledger.used).toBe(2);
-    expect(ledger.attempts.map(({ outcome: each }) => each)).toEqual(['failed', 'ok']);
+    await expect(outcome).rejects.toThrow('down');
+    expect(physical).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([1, 2, 3])('makes no more attempts than the ledger of the call has: %i', async (limit) => {
+    const { run, clock } = setUp({ baseDelay: 0, attempts: 3 });
+    const physical = vi.fn(() => Promise.reject(new Error('down')));
+    const outcome = runInContext({ ledger: createLedger(limit) }, () => run(physical));
+    await clock.advance(1_000);
+    await expect(outcome).rejects.toThrow('down');
+    expect(physical).toHaveBeenCalledTimes(limit);
+  });
+});
+
+describe('what is told', () => {
+  it('of each attempt: its number, why it was made, how long was waited before it, and why none follows', async () => {
+    const { run, clock, events } = setUp({ attempts: 2, baseDelay: 100, name: 'work' });
+    const outcome = run(failing(9));
+    await clock.advance(100);
+    await expect(outcome).rejects.toThrow();
+    expect(events.map(({ error: _, ...event }) => event)).toEqual([
+      {
+        type: 'attempt.ended',
+        name: 'work',
+        number: 1,
+        kind: 'first',
+        outcome: 'failed',
+        waitedMs: 0,
+        ms: 0,
+        delayMs: expect.closeTo(100),
+      },
+      {
+        type: 'attempt.ended',
+        name: 'work',
+        number: 2,
+        kind: 'retry',
+        outcome: 'failed',
+        waitedMs: expect.closeTo(100),
+        ms: 0,
+        stop: 'attempts',
+      },
+    ]);
+  });
+
+  it.each<[string, RetryOptions, object, Partial<CallContext>]>([
+    ['not-retryable', {}, { status: 400 }, {}],
+    ['retry-after', { maxDelay: '1s' }, { retryAfterMs: 2_000 }, {}],
+    ['retry-after', {}, { retryAfterMs: 2_000 }, { deadline: 1_000 }],
+    ['deadline', { baseDelay: '1s' }, {}, { deadline: 999 }],
+    ['budget', { budget: { deposit() {}, withdraw: () => false } }, {}, {}],
+  ])('why there is no other: %s', async (stop, options, fields, context) => {
+    const { run, events } = setUp(options);
+    const outcome = runInContext(context, () => run(failing(9, Object.assign(new Error('no luck'), fields))));
+    await expect(outcome).rejects.toThrow('no luck');
+    expect(events).toMatchObject([{ stop, outcome: 'failed' }]);
+  });
+
+  it('marks the error that the trying ended with, so that clients do not go on in its place', async () => {
+    const { run, clock } = setUp({ baseDelay: 0 });
+    const error = new Error('down');
+    const outcome = run(failing(9, error));
+    await clock.advance(1_000);
+    await outcome.catch(() => {});
+    expect(isSpent(error)).toBe(true);
+    expect(isSpent(new Error('down'))).toBe(false);
   });
 
   it('passes over what a listener throws', async () => {
@@ -321,7 +391,7 @@ describe('what nested retries share', () => {
     warned.mockRestore();
   });
 
-  it('writes each attempt into the ledger', async () => {
+  it('in the ledger too', async () => {
     const { run, clock } = setUp({ name: 'work' });
     const ledger = createLedger();
     const outcome = runInContext({ ledger }, () => run(failing(1)));
@@ -334,26 +404,56 @@ describe('what nested retries share', () => {
     expect(ledger.used).toBe(2);
   });
 
-  it('is a budget, which first attempts earn and only extra ones spend', async () => {
-    const { run, clock } = setUp({ attempts: 5, baseDelay: 0 });
-    let balance = 1;
-    const budget: AttemptBudget = {
-      deposit: () => {
-        balance += 0.25;
-      },
-      withdraw: () => {
-        if (balance < 1) return false;
-        balance -= 1;
-        return true;
-      },
-    };
-    const attempt = failing(9);
-    const outcome = runInContext({ budget }, () => run(attempt));
+  it('of what was never sent that it was refused, and the budget is not asked', async () => {
+    const withdraw = vi.fn(() => true);
+    const budget = { deposit: vi.fn(), withdraw };
+    const { run, clock, events } = setUp({ baseDelay: 0, budget });
+    const refused = Object.assign(new Error('connect'), { code: 'ECONNREFUSED' });
+    const outcome = run(failing(1, refused));
     outcome.catch(() => {});
     await clock.advance(1_000);
-    await expect(outcome).rejects.toThrow('no luck');
-    expect(attempt).toHaveBeenCalledTimes(2);
-    expect(balance).toBe(0.25);
+    expect(await outcome).toBe(2);
+    expect(events.map(({ outcome: each, number }) => [each, number])).toEqual([
+      ['refused', 1],
+      ['ok', 2],
+    ]);
+    expect([budget.deposit, withdraw].map(({ mock }) => mock.calls.length)).toEqual([0, 0]);
+  });
+});
+
+describe('the budget', () => {
+  it('is earned by first attempts, unless the caller itself tries again, and spent by further ones', async () => {
+    const budget = { deposit: vi.fn(), withdraw: vi.fn(() => true) };
+    const { run, clock } = setUp({ attempts: 3, baseDelay: 0, budget });
+    for (const callerRetries of [0, 2]) {
+      const outcome = runInContext({ callerRetries }, () => run(failing(9)));
+      await clock.advance(1_000);
+      await outcome.catch(() => {});
+    }
+    expect([budget.deposit.mock.calls.length, budget.withdraw.mock.calls.length]).toEqual([1, 4]);
+  });
+
+  it('of the context is taken where the policy has none', async () => {
+    const budget: AttemptBudget = { deposit() {}, withdraw: () => false };
+    const { run } = setUp({ baseDelay: 0 });
+    const attempt = failing(9);
+    await expect(runInContext({ budget }, () => run(attempt))).rejects.toThrow('no luck');
+    expect(attempt).toHaveBeenCalledTimes(1);
+  });
+
+  it('is one for all on a clock where nobody has given any', async () => {
+    const clock = createFakeClock();
+    const [a, b] = [retry({ clock, baseDelay: 0, attempts: 100 }), retry({ clock, baseDelay: 0, attempts: 100 })];
+    const attempt = vi.fn(() => Promise.reject(new Error('down')));
+    for (const policy of [a, b]) {
+      const outcome = policy(attempt);
+      outcome.catch(() => {});
+      await clock.advance(0);
+      await expect(outcome).rejects.toThrow('down');
+    }
+    // 10 from the floor of a second each, and a fifth for each first one.
+    expect(attempt).toHaveBeenCalledTimes(2 + 10);
+    expect(sharedBudget(clock).stats()).toMatchObject({ firsts: 2, extras: 10, refused: 2 });
   });
 });
 
@@ -366,10 +466,10 @@ describe('options', () => {
     [{ timeout: 0 }, 'timeout'],
     [{ retryable: true }, 'retryable'],
     [{ retries: 3 }, 'retries'],
-  ])('refuses %j, naming %s', async (options, name) => {
-    await expect(retry(async () => 1, options as unknown as RetryOptions)).rejects.toMatchObject({
-      code: 'WP_BAD_OPTION',
-      message: expect.stringContaining(`'${name}'`),
-    });
+    [{ jitter: 'none' }, 'jitter'],
+    [{ maxElapsed: 0 }, 'maxElapsed'],
+    [{ budget: 3 }, 'budget'],
+  ])('refuses %j, naming %s', (options, name) => {
+    expect(() => retry(options as RetryOptions)).toThrow(`'${name}'`);
   });
 });

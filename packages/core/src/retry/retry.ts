@@ -1,71 +1,55 @@
 import {
-  abortReason,
+  type AttemptBudget,
   ambientRules,
   badOption,
-  type CallContext,
   type Clock,
   checkOptions,
-  createLedger,
-  currentContext,
   type Duration,
   deadlineError,
   durationMs,
-  fullJitterMs,
   isRetryable,
-  joinSignals,
-  linkAbort,
+  markSpent,
   type Random,
   type Rules,
-  remainingMs,
   retryAfterMs,
   rule,
-  runInContext,
   safeListener,
   systemClock,
   systemRandom,
-  untilAborted,
-  wait,
+  wasNotSent,
 } from '../kernel/index.js';
+import { backoffMs, type Jitter } from './backoff.js';
+import { Books, type Ending } from './books.js';
+import { budgetRule, sharedBudget } from './budget.js';
+import type { AttemptEvent } from './events.js';
+import type { Policy, PolicyCall, Work } from './policy.js';
+import { Asker, attemptOf, pause } from './scope.js';
 
 export interface RetryOptions {
   /** Names the work in errors and events. Default `'retry'`. */
   readonly name?: string;
   /** The most attempts, the first included. Default 3. */
   readonly attempts?: number;
-  /** The first step of the exponential backoff, from which the delay is drawn with full jitter. Default 200 ms. */
+  /** The first step of the exponential backoff, from which delays are drawn. Default 200 ms. */
   readonly baseDelay?: Duration;
   /**
    * The longest wait before an attempt, a server's Retry-After included; a server that asks for more is left alone, and the
-   * trying ends. Default 10 s.
+   * trying ends. Default 30 s.
    */
   readonly maxDelay?: Duration;
+  /** How delays are drawn. Default `'full'`. */
+  readonly jitter?: Jitter;
   /** The longest that one attempt may take; its signal is aborted then. Never longer than the call's deadline, the default. */
   readonly timeout?: Duration;
+  /** The longest that all attempts and the waits between them may take together. Default: the call's deadline. */
+  readonly maxElapsed?: Duration;
   /** Whether an error is worth another attempt. Default: `isRetryable`. */
   readonly retryable?: (error: unknown) => boolean;
-  readonly signal?: AbortSignal;
+  /** What further attempts are drawn from. Default: that of the call, or else the one of the process. */
+  readonly budget?: AttemptBudget;
   readonly clock?: Clock;
   readonly random?: Random;
-  readonly onEvent?: (event: RetryEvent) => void;
-}
-
-export type RetryEvent = {
-  readonly type: 'retry.attempt';
-  readonly name: string;
-  /** 1 for the first. */
-  readonly attempt: number;
-  readonly outcome: 'ok' | 'failed' | 'aborted';
-  readonly ms: number;
-  /** How long until the next attempt; absent when there is none. */
-  readonly delayMs?: number;
-  readonly error?: unknown;
-};
-
-export interface AttemptCall {
-  /** 1 for the first. */
-  readonly attempt: number;
-  /** Aborted when the attempt's time is up or the caller leaves; each attempt has its own. */
-  readonly signal: AbortSignal;
+  readonly onEvent?: (event: AttemptEvent) => void;
 }
 
 export const retryRules: Rules<RetryOptions> = {
@@ -73,97 +57,115 @@ export const retryRules: Rules<RetryOptions> = {
   attempts: rule.integer(1, 100),
   baseDelay: rule.duration,
   maxDelay: rule.duration,
+  jitter: rule.oneOf('full', 'decorrelated'),
   timeout: rule.positiveDuration,
+  maxElapsed: rule.positiveDuration,
   retryable: rule.function,
-  signal: ambientRules.signal,
+  budget: budgetRule,
   clock: ambientRules.clock,
   random: ambientRules.random,
   onEvent: ambientRules.onEvent,
 };
 
 /**
- * Tries until it works, an error is not worth another attempt, or attempts, time or the call's ledger run out; the last
- * error is thrown as it came. A server's Retry-After is waited for; one that is longer than `maxDelay` or the call's
- * deadline ends the trying at once, so that a fallback can begin. The caller's signal ends everything with its own reason.
- * One retry inside another does not multiply: the attempts of the outer one are all that both have.
+ * Tries until it works, an error is not worth another attempt, or attempts, time or the budget run out; the last error is
+ * thrown as it came. A server's Retry-After is waited for; one that is longer than `maxDelay` or the call's deadline ends the
+ * trying at once, so that a fallback can begin. The caller's signal ends everything with its own reason. One retry inside
+ * another does not multiply: the one inside makes one attempt of each of the one outside. Streams are tried again until
+ * their first chunk is there: see `firstChunk`.
+ * @throws WarmpathError `WP_BAD_OPTION`; a call rejects with `WP_DEADLINE` where there is no time for an attempt
  */
-export async function retry<T>(attempt: (call: AttemptCall) => Promise<T>, options: RetryOptions = {}): Promise<T> {
+export function retry(options: RetryOptions = {}): Policy {
   checkOptions('retry()', options, retryRules);
-  if (typeof attempt !== 'function') throw badOption('retry()', 'attempt', 'a function', attempt);
-  const {
-    name = 'retry',
-    attempts = 3,
-    baseDelay = '200ms',
-    maxDelay = '10s',
-    timeout,
-    retryable = isRetryable,
-  } = options;
-  const { clock = systemClock, random = systemRandom, onEvent } = options;
-  const signal = joinSignals(options.signal, currentContext()?.signal);
-  const ledger = currentContext()?.ledger ?? createLedger(attempts);
-  const budget = currentContext()?.budget;
-  const perAttemptMs = timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout);
+  const terms = termsOf(options);
+  return function retried<T>(work: Work<T>, call?: PolicyCall): Promise<T> {
+    const asker = new Asker(call);
+    const isNested = asker.context?.running?.isRetried === true;
+    return isNested ? once(work, call) : attempts(work, asker, terms);
+  };
+}
+
+type Terms = ReturnType<typeof termsOf>;
+
+function termsOf(options: RetryOptions) {
+  const { name = 'retry', attempts = 3, baseDelay = '200ms', maxDelay = '30s', jitter = 'full' } = options;
+  const { timeout, maxElapsed, retryable = isRetryable, budget, clock = systemClock, random = systemRandom } = options;
+  const baseMs = durationMs(baseDelay);
   const maxDelayMs = durationMs(maxDelay);
-  const baseDelayMs = durationMs(baseDelay);
-  if (options.baseDelay !== undefined && baseDelayMs > maxDelayMs) {
+  if (options.baseDelay !== undefined && baseMs > maxDelayMs) {
     throw badOption('retry()', 'baseDelay', `no longer than 'maxDelay' (${maxDelay})`, baseDelay);
   }
-  const what = `'${name}'`;
-  const outer = currentContext()?.attempt;
-  const report = safeListener(onEvent);
-
-  const delayAfter = (error: unknown, number: number): number | undefined => {
-    if (signal?.aborted || number >= attempts || !retryable(error) || ledger.used >= ledger.limit) return undefined;
-    const askedMs = retryAfterMs(error) ?? 0;
-    if (askedMs > maxDelayMs) return undefined;
-    const delayMs = askedMs + fullJitterMs(number - 1, baseDelayMs, maxDelayMs, random);
-    if (delayMs >= remainingMs(clock)) return undefined;
-    return budget && !budget.withdraw() ? undefined : delayMs;
+  return {
+    name,
+    what: `'${name}'`,
+    attempts,
+    baseMs,
+    maxDelayMs,
+    jitter,
+    timeoutMs: timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout),
+    maxElapsedMs: maxElapsed === undefined ? Number.POSITIVE_INFINITY : durationMs(maxElapsed),
+    retryable,
+    budget,
+    clock,
+    random,
+    report: safeListener(options.onEvent),
   };
+}
 
-  budget?.deposit();
-  for (let number = 1; ; number++) {
-    if (signal?.aborted) throw abortReason(signal);
-    const leftMs = remainingMs(clock);
-    if (leftMs === 0) throw deadlineError(what, 0);
-    if (number === 1 && outer && !outer.claimed) outer.claimed = true;
-    else ledger.begin();
-    const running = { claimed: false };
-    const began = clock.now();
-    const over = (outcome: RetryEvent['outcome'], rest: Pick<RetryEvent, 'delayMs' | 'error'> = {}): void => {
-      const ms = clock.now() - began;
-      // What a retry inside has made of this attempt stands in the ledger already.
-      if (!running.claimed) ledger.record({ kind: number === 1 ? 'first' : 'retry', target: name, ms, outcome });
-      report?.({ type: 'retry.attempt', name, attempt: number, outcome, ms, ...rest });
-    };
+/** Whoever tries again is outside. */
+async function once<T>(work: Work<T>, call: PolicyCall | undefined): Promise<T> {
+  return work(attemptOf(call));
+}
+
+async function attempts<T>(work: Work<T>, asker: Asker, terms: Terms): Promise<T> {
+  const { name, what, clock, timeoutMs, maxElapsedMs } = terms;
+  const budget = terms.budget ?? asker.context?.budget ?? sharedBudget(clock);
+  const books = new Books(asker, { clock, budget, report: terms.report }, terms.attempts);
+  if (asker.hasLeft) throw asker.reason;
+  let attempt = books.first(true);
+  const until = Math.min(asker.deadline, attempt.beganAt + maxElapsedMs);
+  let delayMs = 0;
+  for (let tried = 1; ; tried++) {
+    if (until <= attempt.beganAt) throw deadlineError(what, 0);
+    const scope = books.scope(attempt, Math.min(until, attempt.beganAt + timeoutMs));
     try {
-      const limits = { parents: [signal], timeoutMs: Math.min(perAttemptMs, leftMs), clock, what };
-      const value = await once(attempt, number, limits, { ledger, attempt: running });
-      over('ok');
+      const value = await scope.run(work, terms);
+      books.close(attempt, name, { outcome: 'ok' });
       return value;
     } catch (error) {
-      const delayMs = delayAfter(error, number);
-      over(signal?.aborted ? 'aborted' : 'failed', delayMs === undefined ? { error } : { error, delayMs });
-      if (delayMs === undefined) throw signal?.aborted ? abortReason(signal) : error;
-      await wait(clock, delayMs, signal);
+      const ending = endingOf(error, { tried, previousMs: delayMs, until, hasLeft: asker.hasLeft }, books, terms);
+      books.close(attempt, name, ending);
+      if (ending.delayMs === undefined) {
+        if (asker.hasLeft) throw asker.reason;
+        markSpent(error);
+        throw error;
+      }
+      delayMs = ending.delayMs;
     }
+    await pause(asker, clock, delayMs);
+    attempt = books.extra('retry', delayMs, true);
   }
 }
 
-/** One attempt: it ends at its timeout or with the caller's signal even when the work does not listen. */
-async function once<T>(
-  attempt: (call: AttemptCall) => Promise<T>,
-  number: number,
-  limits: Parameters<typeof linkAbort>[0],
-  context: Pick<CallContext, 'ledger' | 'attempt'>,
-): Promise<T> {
-  const abort = linkAbort(limits);
-  try {
-    const work = runInContext({ signal: abort.signal, ...context }, () =>
-      attempt({ attempt: number, signal: abort.signal }),
-    );
-    return await untilAborted(work, abort.signal);
-  } finally {
-    abort.release();
-  }
+interface Tried {
+  readonly tried: number;
+  readonly previousMs: number;
+  readonly until: number;
+  readonly hasLeft: boolean;
+}
+
+/** What an attempt has come to, and whether there is another one: the budget is asked last, since it gives once. */
+function endingOf(error: unknown, tries: Tried, books: Books, terms: Terms): Ending {
+  const { tried, previousMs, until, hasLeft } = tries;
+  if (hasLeft) return { outcome: 'aborted', stop: 'left', error };
+  const isFree = wasNotSent(error);
+  const outcome = isFree ? 'refused' : 'failed';
+  if (!terms.retryable(error)) return { outcome, stop: 'not-retryable', error };
+  if (tried >= terms.attempts) return { outcome, stop: 'attempts', error };
+  const askedMs = retryAfterMs(error) ?? 0;
+  if (askedMs > terms.maxDelayMs) return { outcome, stop: 'retry-after', error };
+  const state = { retries: tried - 1, previousMs };
+  const delayMs = askedMs + backoffMs(terms.jitter, state, terms.baseMs, terms.maxDelayMs, terms.random);
+  if (terms.clock.now() + delayMs >= until) return { outcome, stop: askedMs > 0 ? 'retry-after' : 'deadline', error };
+  return books.mayGoOn('retry', isFree) ? { outcome, delayMs, error } : { outcome, stop: 'budget', error };
 }

@@ -19,7 +19,9 @@ describe('the performance snapshot', () => {
       batchers: {},
       executors: {},
       pipelines: {},
-      retries: {},
+      attempts: {},
+      breakers: {},
+      services: {},
       fallbacks: {},
       models: {},
     });
@@ -74,15 +76,22 @@ describe('the performance snapshot', () => {
     recorder.observe({ type: 'task.refused', executor: 'work' });
     recorder.observe({ type: 'pipeline.done', pipeline: 'answer', endedBy: 'done', ms: 40 });
     recorder.observe({ type: 'pipeline.done', pipeline: 'answer', endedBy: 'failure', ms: 40 });
-    recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 1, outcome: 'failed' });
-    recorder.observe({ type: 'retry.attempt', name: 'm', attempt: 2, outcome: 'ok' });
+    recorder.observe({ type: 'attempt.ended', name: 'm', kind: 'first', outcome: 'failed' });
+    recorder.observe({ type: 'attempt.ended', name: 'm', kind: 'retry', outcome: 'ok' });
+    recorder.observe({ type: 'attempt.ended', name: 'm', kind: 'fallback', outcome: 'refused' });
+    recorder.observe({ type: 'breaker.opened', name: 'm' });
+    recorder.observe({ type: 'breaker.rejected', name: 'm' });
+    recorder.observe({ type: 'http.failed', service: 's' });
+    recorder.observe({ type: 'http.redialled', service: 's' });
     recorder.observe({ type: 'fallback.used', name: 'chat' });
     expect(recorder.snapshot()).toMatchObject({
       limiters: { api: { allowed: 2, refused: 1, decidedBy: { store: 2, none: 1 }, waitedMs: 250, storeFailures: 1 } },
       batchers: { embed: { batches: 2, failures: 1, items: 32, splits: 1, repeats: 0, efficiency: 0.5 } },
       executors: { work: { done: 1, failed: 2, aborted: 1, refused: 1, waitedMs: 12, ranMs: 50 } },
       pipelines: { answer: { runs: 2, failures: 1, totalMs: { count: 2 } } },
-      retries: { m: { attempts: 2, extraAttempts: 1, failures: 1 } },
+      attempts: { m: { sent: 2, retries: 1, hedges: 0, fallbacks: 0, failures: 1, aborted: 0, refused: 1 } },
+      breakers: { m: { opened: 1, rejected: 1 } },
+      services: { s: { failures: 1, redialled: 1 } },
       fallbacks: { chat: { used: 1 } },
     });
   });

@@ -1,5 +1,13 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { type Clock, isWarmpathError, systemClock } from '../kernel/index.js';
+import {
+  type AttemptCounts,
+  type BreakerCounts,
+  countAttempt,
+  noAttempts,
+  type ResilienceEvent,
+  type ServiceCounts,
+} from './resilience-counts.js';
 
 /** What the snapshot counts, of all that the parts report. Other events pass by. */
 export type ObservedEvent =
@@ -41,8 +49,7 @@ export type ObservedEvent =
     }
   | { readonly type: 'task.refused'; readonly executor: string }
   | { readonly type: 'pipeline.done'; readonly pipeline: string; readonly endedBy: string; readonly ms: number }
-  | { readonly type: 'retry.attempt'; readonly name: string; readonly attempt: number; readonly outcome: string }
-  | { readonly type: 'fallback.used'; readonly name: string }
+  | ResilienceEvent
   | {
       readonly type: 'model.answered';
       readonly model: string;
@@ -139,8 +146,10 @@ export interface PerformanceSnapshot {
   readonly batchers: Readonly<Record<string, BatcherCounts>>;
   readonly executors: Readonly<Record<string, ExecutorCounts>>;
   readonly pipelines: Readonly<Record<string, PipelineCounts>>;
-  readonly retries: Readonly<Record<string, { attempts: number; extraAttempts: number; failures: number }>>;
+  readonly attempts: Readonly<Record<string, AttemptCounts>>;
   readonly fallbacks: Readonly<Record<string, { used: number }>>;
+  readonly breakers: Readonly<Record<string, BreakerCounts>>;
+  readonly services: Readonly<Record<string, ServiceCounts>>;
   readonly models: Readonly<Record<string, ModelStats>>;
 }
 
@@ -176,7 +185,9 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
   const batchers = new Tally(() => ({ batches: 0, items: 0, failures: 0, splits: 0, repeats: 0, filled: 0 }));
   const executors = new Tally(() => ({ done: 0, failed: 0, aborted: 0, refused: 0, waitedMs: 0, ranMs: 0 }));
   const pipelines = new Tally(() => ({ runs: 0, failures: 0, total: createHistogram() }));
-  const retries = new Tally(() => ({ attempts: 0, extraAttempts: 0, failures: 0 }));
+  const attempts = new Tally(noAttempts);
+  const breakers = new Tally(() => ({ opened: 0, rejected: 0 }));
+  const services = new Tally(() => ({ failures: 0, redialled: 0 }));
   const fallbacks = new Tally(() => ({ used: 0 }));
   const models = new Tally(() => ({
     calls: 0,
@@ -253,13 +264,21 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
         recordMs(stats.total, event.ms);
         return;
       }
-      case 'retry.attempt': {
-        const stats = retries.of(event.name);
-        stats.attempts++;
-        if (event.attempt > 1) stats.extraAttempts++;
-        if (event.outcome === 'failed') stats.failures++;
+      case 'attempt.ended':
+        countAttempt(attempts.of(event.name), event);
         return;
-      }
+      case 'breaker.opened':
+        breakers.of(event.name).opened++;
+        return;
+      case 'breaker.rejected':
+        breakers.of(event.name).rejected++;
+        return;
+      case 'http.failed':
+        services.of(event.service).failures++;
+        return;
+      case 'http.redialled':
+        services.of(event.service).redialled++;
+        return;
       case 'fallback.used':
         fallbacks.of(event.name).used++;
         return;
@@ -295,8 +314,10 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
       })),
       executors: executors.map((stats) => ({ ...stats })),
       pipelines: pipelines.map(({ total, ...rest }) => ({ ...rest, totalMs: quantiles(total) })),
-      retries: retries.map((stats) => ({ ...stats })),
+      attempts: attempts.map((stats) => ({ ...stats })),
       fallbacks: fallbacks.map((stats) => ({ ...stats })),
+      breakers: breakers.map((stats) => ({ ...stats })),
+      services: services.map((stats) => ({ ...stats })),
       models: models.map(({ firstChunk, total, ...rest }) => {
         return { ...rest, firstChunkMs: quantiles(firstChunk), totalMs: quantiles(total) };
       }),

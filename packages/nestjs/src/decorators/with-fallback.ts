@@ -1,5 +1,5 @@
 import { checkOptions, type Rules, rule, WarmpathError } from '@warmpath/core/kernel';
-import { withFallback } from '@warmpath/core/retry';
+import { FallbackError } from '@warmpath/core/retry';
 import { applyPolicy } from './apply-policy.js';
 import type { Policy } from './decorated-method.js';
 import type { ArgumentsFunction, AsyncMethod, FitsArguments } from './decorator-types.js';
@@ -62,17 +62,19 @@ export function WithFallback<To extends string | FallbackFunction>(
     strict,
     ...(typeof to === 'string' ? { calls: to } : {}),
     layer(runtime, { id }, next) {
-      const fallbackOptions = { name: name ?? id, onEvent: runtime.report, ...(when && { when }) };
+      const chain = runtime.fallback(name ?? id, when && { when });
       const substituteName = typeof to === 'string' ? to : to.name || 'substitute';
       return async (self, args) => {
-        const { value } = await withFallback<unknown>(
-          [
-            { name: id, run: async () => next(self, args) },
-            { name: substituteName, run: async () => Reflect.apply(substituteOf(self, to, id), self, args) },
-          ],
-          fallbackOptions,
-        );
-        return value;
+        const steps = [
+          { name: id, run: () => next(self, args) },
+          { name: substituteName, run: () => Reflect.apply(substituteOf(self, to, id), self, args) },
+        ];
+        try {
+          return (await chain(steps)).value;
+        } catch (error) {
+          // What the method's caller knows how to handle is what a method throws; the other failure is an event.
+          throw error instanceof FallbackError ? error.cause : error;
+        }
       };
     },
   };

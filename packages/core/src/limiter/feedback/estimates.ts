@@ -1,4 +1,4 @@
-import { RecentQuantile } from './quantile.js';
+import { RecentQuantile } from '../../kernel/index.js';
 
 /** Reserving this quantile leaves one call in ten to owe something in the end, and keeps little in reserve for nothing. */
 const share = 0.9;

@@ -1,4 +1,5 @@
-import { boundedMs, countOf, httpDateOf, retryAfterMsOf } from './header-values.js';
+import { httpDateOf, parseRetryAfter } from '../../kernel/index.js';
+import { boundedMs } from './header-values.js';
 import type { Fields, ProviderLimits } from './provider-limits.js';
 import { readRateLimitFields } from './ratelimit-fields.js';
 import { readVendorFields } from './vendor-fields.js';
@@ -13,7 +14,7 @@ const maxFields = 64;
 const maxFieldLength = 1_024;
 const maxNameLength = 100;
 
-const ofConcern = /^(?:date|retry-after(?:-ms)?|(?:x-|anthropic-)?rate-?limit.*)$/;
+const ofConcern = /^(?:date|(?:x-ms-)?retry-after-ms|retry-after|(?:x-|anthropic-)?rate-?limit.*)$/;
 
 /**
  * What a provider's answer says about its limits. A field that is malformed counts as absent, huge numbers as the largest
@@ -23,11 +24,9 @@ const ofConcern = /^(?:date|retry-after(?:-ms)?|(?:x-|anthropic-)?rate-?limit.*)
 export function readProviderHeaders(headers: ProviderHeaders, wallMs: number): ProviderLimits {
   const fields = fieldsOf(headers);
   const sentMs = httpDateOf(fields.get('date')?.trim() ?? '', wallMs) ?? wallMs;
-  const milliseconds = countOf(fields.get('retry-after-ms'));
-  const retryAfterMs =
-    milliseconds === undefined ? retryAfterMsOf(fields.get('retry-after'), sentMs) : boundedMs(milliseconds);
+  const askedMs = parseRetryAfter((name) => fields.get(name), wallMs);
   const dimensions = [...readRateLimitFields(fields), ...readVendorFields(fields, sentMs)];
-  return { ...(retryAfterMs === undefined ? {} : { retryAfterMs }), dimensions };
+  return { ...(askedMs === undefined ? {} : { retryAfterMs: boundedMs(askedMs) }), dimensions };
 }
 
 /** Several fields of one name are one list (RFC 9110 section 5.3), which for a single value means that it is malformed. */
