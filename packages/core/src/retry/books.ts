@@ -4,19 +4,35 @@ import {
   type AttemptLedger,
   type AttemptOutcome,
   type Clock,
+  coarseNow,
   createLedger,
   type RunningAttempt,
 } from '../kernel/index.js';
+import { sharedBudget } from './budget.js';
 import type { AttemptEvent, StopReason } from './events.js';
-import { type Asker, AttemptScope } from './scope.js';
+import { type Asker, AttemptScope, type Source } from './scope.js';
 
 /** The most attempts of one call, where nobody has said: a handful of backends, a handful of tries each. */
 const usualLimit = 16;
 
-export interface BooksOptions {
+/** What all calls of a policy have in common. */
+export interface Bookkeeping {
   readonly clock: Clock;
-  readonly budget: AttemptBudget;
+  /** Of whoever is not given one. */
+  readonly usualBudget: AttemptBudget;
+  readonly budget: AttemptBudget | undefined;
   readonly report: ((event: AttemptEvent) => void) | undefined;
+  /** A few milliseconds behind where nobody listens: reading the clock is much of what a call costs. */
+  readonly now: () => number;
+}
+
+export function bookkeeping(
+  clock: Clock,
+  budget: AttemptBudget | undefined,
+  report: Bookkeeping['report'],
+): Bookkeeping {
+  const now = report ? () => clock.now() : coarseNow(clock);
+  return { clock, budget, usualBudget: sharedBudget(clock), report, now };
 }
 
 /** How an attempt ended, and what comes then. */
@@ -28,69 +44,87 @@ export interface Ending {
 }
 
 /** An attempt that runs. */
-export interface OpenAttempt {
-  readonly running: RunningAttempt;
+export interface OpenAttempt extends RunningAttempt {
   readonly number: number;
   readonly beganAt: number;
 }
+
+const ok: Ending = { outcome: 'ok' };
 
 /**
  * The attempts of one call of one policy, as they are counted: in the ledger of the logical call, which all layers share, in the budget, and
  * as events. An attempt that a layer inside makes its own (`claimed`) is counted there.
  */
-export class Books {
-  readonly ledger: AttemptLedger;
+export class Books implements Source {
+  readonly asker: Asker;
   readonly budget: AttemptBudget;
-  readonly #asker: Asker;
-  readonly #clock: Clock;
-  readonly #report: BooksOptions['report'];
+  readonly #keeping: Bookkeeping;
+  readonly #limit: number;
+  #ledger: AttemptLedger | undefined;
+  #hasBegun = false;
+  /** The number of the attempt that was taken last. */
+  #taken = 0;
 
-  constructor(asker: Asker, { clock, budget, report }: BooksOptions, attempts: number = usualLimit) {
-    this.#asker = asker;
-    this.#clock = clock;
-    this.#report = report;
-    this.ledger = asker.context?.ledger ?? createLedger(Math.max(attempts, usualLimit));
-    this.budget = budget;
+  constructor(asker: Asker, keeping: Bookkeeping, attempts: number = usualLimit) {
+    this.asker = asker;
+    this.budget = keeping.budget ?? asker.context?.budget ?? keeping.usualBudget;
+    this.#keeping = keeping;
+    this.#limit = attempts;
+    this.#ledger = asker.context?.ledger;
+  }
+
+  /** That of the call, or else one that is made when somebody looks at it: most calls are done with their first attempt. */
+  get ledger(): AttemptLedger {
+    if (!this.#ledger) {
+      this.#ledger = createLedger(Math.max(this.#limit, usualLimit));
+      if (this.#hasBegun) this.#ledger.begin();
+    }
+    return this.#ledger;
   }
 
   /** The first attempt of the policy: the one that a layer outside is making, where there is such a layer. */
-  first(isRetried: boolean): OpenAttempt {
-    const outer = this.#asker.context?.running;
+  first(isRetried: boolean, beganAt: number): OpenAttempt {
+    const outer = this.asker.context?.running;
     if (!outer || outer.claimed) {
-      this.ledger.begin();
-      return this.#open('first', 0, isRetried);
+      this.#hasBegun = true;
+      this.#ledger?.begin();
+      return { kind: 'first', waitedMs: 0, isRetried, claimed: false, number: this.#ledger?.used ?? 1, beganAt };
     }
     outer.claimed = true;
-    return this.#open(outer.kind, outer.waitedMs, isRetried || outer.isRetried);
+    const number = this.asker.outer?.attempt ?? this.ledger.used;
+    const { kind, waitedMs } = outer;
+    return { kind, waitedMs, isRetried: isRetried || outer.isRetried, claimed: false, number, beganAt };
   }
 
-  /** Whether there may be another one. */
-  mayGoOn(kind: Exclude<AttemptKind, 'first'>, isFree: boolean): boolean {
-    return this.ledger.used < this.ledger.limit && (isFree || this.budget.withdraw(kind));
+  /** Whether there may be another one: it is taken from the ledger and the budget now, however long is waited before it. */
+  takes(kind: Exclude<AttemptKind, 'first'>, isFree: boolean): boolean {
+    const { ledger } = this;
+    if (ledger.used >= ledger.limit || !(isFree || this.budget.withdraw(kind))) return false;
+    ledger.begin();
+    this.#taken = ledger.used;
+    return true;
   }
 
-  /** To be called when `mayGoOn` has said so. */
+  /** The attempt that was taken. */
   extra(kind: Exclude<AttemptKind, 'first'>, waitedMs: number, isRetried: boolean): OpenAttempt {
-    this.ledger.begin();
-    return this.#open(kind, waitedMs, isRetried || this.#asker.context?.running?.isRetried === true);
+    const isTriedOutside = this.asker.context?.running?.isRetried === true;
+    const beganAt = this.#keeping.clock.now();
+    return { kind, waitedMs, isRetried: isRetried || isTriedOutside, claimed: false, number: this.#taken, beganAt };
   }
 
-  scope({ running, number }: OpenAttempt, endsAt: number): AttemptScope {
-    return new AttemptScope(this.#asker, { number, running, ledger: this.ledger, budget: this.budget, endsAt });
+  scope(attempt: OpenAttempt, endsAt: number): AttemptScope {
+    return new AttemptScope(this, attempt.number, attempt, endsAt);
   }
 
-  close({ running, number, beganAt }: OpenAttempt, name: string, ending: Ending): void {
-    if (running.claimed) return;
-    const { kind, waitedMs } = running;
+  close(attempt: OpenAttempt, name: string, ending: Ending = ok): void {
+    if (attempt.claimed) return;
+    const { kind, waitedMs, number } = attempt;
     const { outcome } = ending;
-    if (kind === 'first' && outcome !== 'refused' && !this.#asker.context?.callerRetries) this.budget.deposit();
-    const ms = this.#clock.now() - beganAt;
-    this.ledger.record({ kind, target: name, ms, outcome });
-    this.#report?.({ type: 'attempt.ended', name, number, kind, waitedMs, ms, ...ending });
-  }
-
-  #open(kind: AttemptKind, waitedMs: number, isRetried: boolean): OpenAttempt {
-    const running = { kind, waitedMs, isRetried, claimed: false };
-    return { running, number: this.ledger.used, beganAt: this.#clock.now() };
+    if (kind === 'first' && outcome !== 'refused' && !this.asker.context?.callerRetries) this.budget.deposit();
+    const { report, now } = this.#keeping;
+    if (!report && !this.#ledger) return;
+    const ms = Math.max(0, now() - attempt.beganAt);
+    this.#ledger?.record({ kind, target: name, ms, outcome });
+    report?.({ type: 'attempt.ended', name, number, kind, waitedMs, ms, ...ending });
   }
 }

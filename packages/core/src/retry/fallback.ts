@@ -9,8 +9,8 @@ import {
   safeListener,
   systemClock,
 } from '../kernel/index.js';
-import { Books, type OpenAttempt } from './books.js';
-import { budgetRule, sharedBudget } from './budget.js';
+import { Books, bookkeeping, type OpenAttempt } from './books.js';
+import { budgetRule } from './budget.js';
 import type { AttemptEvent, FallbackEvent, StopReason } from './events.js';
 import type { PolicyCall } from './policy.js';
 import { Asker } from './scope.js';
@@ -82,13 +82,13 @@ export function fallback(options: FallbackOptions = {}): Fallback {
   checkOptions('fallback()', options, rules);
   const { name = 'fallback', when = () => true, clock = systemClock, onEvent } = options;
   const report = safeListener(onEvent);
+  const keeping = bookkeeping(clock, options.budget, report);
 
   return async function fallenBack<T>(steps: readonly Step<T>[], call?: PolicyCall): Promise<FallbackResult<T>> {
     checkSteps('fallback()', steps);
     const asker = new Asker(call);
     if (asker.hasLeft) throw asker.reason;
-    const budget = options.budget ?? asker.context?.budget ?? sharedBudget(clock);
-    const books = new Books(asker, { clock, budget, report }, steps.length);
+    const books = new Books(asker, keeping, steps.length);
     const failures: StepFailure[] = [];
 
     const stopAfter = (error: unknown, next: Step<T> | undefined): StopReason | undefined => {
@@ -96,16 +96,16 @@ export function fallback(options: FallbackOptions = {}): Fallback {
       if (!when(error)) return 'not-retryable';
       if (!next) return 'attempts';
       if (clock.now() >= asker.deadline) return 'deadline';
-      return books.mayGoOn('fallback', outcomeOf(error) === 'refused') ? undefined : 'budget';
+      return books.takes('fallback', outcomeOf(error) === 'refused') ? undefined : 'budget';
     };
 
     for (const [index, step] of steps.entries()) {
-      const attempt: OpenAttempt = index === 0 ? books.first(false) : books.extra('fallback', 0, false);
+      const attempt: OpenAttempt = index === 0 ? books.first(false, clock.now()) : books.extra('fallback', 0, false);
       if (attempt.beganAt >= asker.deadline) throw deadlineError(`'${name}'`, 0);
       const scope = books.scope(attempt, endOf(step, attempt, asker.deadline));
       try {
         const value = await scope.run((inner) => begin(step, inner), { clock, what: `'${step.name}'` });
-        books.close(attempt, step.name, { outcome: 'ok' });
+        books.close(attempt, step.name);
         return { value, step: step.name, failures };
       } catch (error) {
         failures.push({ step: step.name, error, ms: clock.now() - attempt.beganAt });

@@ -12,8 +12,8 @@ import {
   safeListener,
   systemClock,
 } from '../kernel/index.js';
-import { Books, type OpenAttempt } from './books.js';
-import { budgetRule, sharedBudget } from './budget.js';
+import { Books, bookkeeping, type OpenAttempt } from './books.js';
+import { budgetRule } from './budget.js';
 import type { AttemptEvent } from './events.js';
 import type { PolicyCall } from './policy.js';
 import { type Alarm, Asker, type AttemptScope, alarmsOf } from './scope.js';
@@ -70,7 +70,7 @@ const mostBackends = 100;
 export function hedge(options: HedgeOptions = {}): Hedge {
   checkOptions('hedge()', options, rules);
   const { name = 'hedge', after, clock = systemClock } = options;
-  const report = safeListener(options.onEvent);
+  const keeping = bookkeeping(clock, options.budget, safeListener(options.onEvent));
   const fixedMs = after === undefined ? undefined : durationMs(after);
   const times = new Map<string, RecentQuantile>();
 
@@ -96,8 +96,7 @@ export function hedge(options: HedgeOptions = {}): Hedge {
     const asker = new Asker(call);
     if (asker.hasLeft) throw asker.reason;
     if (clock.now() >= asker.deadline) throw deadlineError(`'${name}'`, 0);
-    const budget = options.budget ?? asker.context?.budget ?? sharedBudget(clock);
-    const books = new Books(asker, { clock, budget, report });
+    const books = new Books(asker, keeping);
     return new Race(steps, asker, books, clock, learn).run(lateMs(steps[0]?.name ?? ''));
   };
 }
@@ -137,7 +136,7 @@ class Race<T> {
 
   run(lateMs: number): Promise<HedgeResult<T>> {
     const [first] = this.#steps;
-    if (first) this.#begin(first, this.#books.first(false));
+    if (first) this.#begin(first, this.#books.first(false, this.#clock.now()));
     if (lateMs !== Number.POSITIVE_INFINITY && this.#steps.length > 1) {
       this.#alarm = { endsAt: this.#clock.now() + lateMs, places: [], ring: () => this.#hedge(lateMs) };
       alarmsOf(this.#clock).add(this.#alarm);
@@ -148,7 +147,7 @@ class Race<T> {
   #hedge(waitedMs: number): void {
     this.#alarm = undefined;
     const second = this.#steps.slice(1).find(({ policy }) => policy?.state !== 'open');
-    if (!second || this.#asker.hasLeft || !this.#books.mayGoOn('hedge', false)) return;
+    if (!second || this.#asker.hasLeft || !this.#books.takes('hedge', false)) return;
     this.#begin(second, this.#books.extra('hedge', waitedMs, false));
   }
 
@@ -167,7 +166,7 @@ class Race<T> {
   #won({ step, attempt, scope }: Runner<T>, value: T): void {
     this.#disarm();
     this.#learn(step.name, this.#clock.now() - attempt.beganAt);
-    this.#books.close(attempt, step.name, { outcome: 'ok' });
+    this.#books.close(attempt, step.name);
     this.#outcome.resolve({ value, step: step.name, hedged: this.#runners.length > 1 });
     for (const other of this.#runners) {
       if (other.scope !== scope) other.scope.abort(new DOMException('Another backend was faster.', 'AbortError'));

@@ -13,17 +13,18 @@ import {
   type Rules,
   retryAfterMs,
   rule,
+  runWithin,
   safeListener,
   systemClock,
   systemRandom,
   wasNotSent,
 } from '../kernel/index.js';
 import { backoffMs, type Jitter } from './backoff.js';
-import { Books, type Ending } from './books.js';
-import { budgetRule, sharedBudget } from './budget.js';
+import { Books, bookkeeping, type Ending } from './books.js';
+import { budgetRule } from './budget.js';
 import type { AttemptEvent } from './events.js';
 import type { Policy, PolicyCall, Work } from './policy.js';
-import { Asker, attemptOf, pause } from './scope.js';
+import { Asker, type AttemptScope, attemptOf, pause } from './scope.js';
 
 export interface RetryOptions {
   /** Names the work in errors and events. Default `'retry'`. */
@@ -105,10 +106,10 @@ function termsOf(options: RetryOptions) {
     timeoutMs: timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout),
     maxElapsedMs: maxElapsed === undefined ? Number.POSITIVE_INFINITY : durationMs(maxElapsed),
     retryable,
-    budget,
     clock,
     random,
-    report: safeListener(options.onEvent),
+    keeping: bookkeeping(clock, budget, safeListener(options.onEvent)),
+    isTimed: timeout !== undefined || maxElapsed !== undefined,
   };
 }
 
@@ -118,32 +119,35 @@ async function once<T>(work: Work<T>, call: PolicyCall | undefined): Promise<T> 
 }
 
 async function attempts<T>(work: Work<T>, asker: Asker, terms: Terms): Promise<T> {
-  const { name, what, clock, timeoutMs, maxElapsedMs } = terms;
-  const budget = terms.budget ?? asker.context?.budget ?? sharedBudget(clock);
-  const books = new Books(asker, { clock, budget, report: terms.report }, terms.attempts);
-  if (asker.hasLeft) throw asker.reason;
-  let attempt = books.first(true);
-  const until = Math.min(asker.deadline, attempt.beganAt + maxElapsedMs);
+  const { name, clock, keeping } = terms;
+  const isWatched = terms.isTimed || asker.isBound;
+  if (isWatched && asker.hasLeft) throw asker.reason;
+  const beganAt = isWatched ? clock.now() : keeping.now();
+  const until = Math.min(asker.deadline, beganAt + terms.maxElapsedMs);
+  if (until <= beganAt) throw deadlineError(terms.what, 0);
+  const books = new Books(asker, keeping, terms.attempts);
+  let attempt = books.first(true, beganAt);
   let delayMs = 0;
   for (let tried = 1; ; tried++) {
-    if (until <= attempt.beganAt) throw deadlineError(what, 0);
-    const scope = books.scope(attempt, Math.min(until, attempt.beganAt + timeoutMs));
+    const scope = books.scope(attempt, Math.min(until, attempt.beganAt + terms.timeoutMs));
     try {
-      const value = await scope.run(work, terms);
-      books.close(attempt, name, { outcome: 'ok' });
+      const value = await (isWatched
+        ? scope.run(work, terms)
+        : runWithin<AttemptScope, T | PromiseLike<T>>(scope, work));
+      books.close(attempt, name);
       return value;
     } catch (error) {
       const ending = endingOf(error, { tried, previousMs: delayMs, until, hasLeft: asker.hasLeft }, books, terms);
       books.close(attempt, name, ending);
       if (ending.delayMs === undefined) {
         if (asker.hasLeft) throw asker.reason;
-        markSpent(error);
-        throw error;
+        throw markSpent(error);
       }
       delayMs = ending.delayMs;
     }
     await pause(asker, clock, delayMs);
     attempt = books.extra('retry', delayMs, true);
+    if (until <= attempt.beganAt) throw deadlineError(terms.what, 0);
   }
 }
 
@@ -167,5 +171,5 @@ function endingOf(error: unknown, tries: Tried, books: Books, terms: Terms): End
   const state = { retries: tried - 1, previousMs };
   const delayMs = askedMs + backoffMs(terms.jitter, state, terms.baseMs, terms.maxDelayMs, terms.random);
   if (terms.clock.now() + delayMs >= until) return { outcome, stop: askedMs > 0 ? 'retry-after' : 'deadline', error };
-  return books.mayGoOn('retry', isFree) ? { outcome, delayMs, error } : { outcome, stop: 'budget', error };
+  return books.takes('retry', isFree) ? { outcome, delayMs, error } : { outcome, stop: 'budget', error };
 }

@@ -44,8 +44,15 @@ const leavers = new AbortWatch<Leaver>((members, signal) => {
   for (const member of members) member.abort(reason);
 });
 
+/** What an attempt inherits, and what the attempts of one call share. */
+export interface Source {
+  readonly asker: Asker;
+  readonly ledger: AttemptLedger | undefined;
+  readonly budget: AttemptBudget | undefined;
+}
+
 /** Who asks a policy for something: what is inherited, and how they leave. */
-export class Asker {
+export class Asker implements Source {
   readonly context: CallContext | undefined;
   /** The attempt of the policy outside, which tells those inside when it is aborted. */
   readonly outer: AttemptScope | undefined;
@@ -55,13 +62,29 @@ export class Asker {
 
   constructor(call: PolicyCall | undefined) {
     if (call instanceof AttemptScope) {
-      this.context = call;
-      this.outer = call;
+      // A scope that nothing runs in tells nobody anything.
+      const { isBare, asker } = call;
+      this.context = isBare ? asker.context : call;
+      this.outer = isBare ? asker.outer : call;
+      this.#given = isBare ? asker.#given : undefined;
     } else {
-      this.context = currentContext();
-      if (this.context instanceof AttemptScope) this.outer = this.context;
+      const context = currentContext();
+      this.context = context;
+      this.outer = context instanceof AttemptScope ? context : undefined;
       this.#given = call?.signal;
     }
+  }
+
+  get asker(): Asker {
+    return this;
+  }
+
+  get ledger(): AttemptLedger | undefined {
+    return this.context?.ledger;
+  }
+
+  get budget(): AttemptBudget | undefined {
+    return this.context?.budget;
   }
 
   /** The signal that nobody outside listens to. */
@@ -75,7 +98,12 @@ export class Asker {
 
   /** Of all who may leave, however far outside. */
   get anybodyLeaving(): AbortSignal | undefined {
-    return joinSignals(this.leaving, this.outer?.anybodyLeaving);
+    return joinSignals(this.leaving, this.outer?.asker.anybodyLeaving);
+  }
+
+  /** Whether there is nobody who could leave, and no deadline that nobody outside sees to. */
+  get isBound(): boolean {
+    return this.outer !== undefined || this.leaving !== undefined || this.context?.deadline !== undefined;
   }
 
   get hasLeft(): boolean {
@@ -110,16 +138,6 @@ export class Asker {
   }
 }
 
-/** What an attempt has of its own; all else is inherited. */
-export interface ScopeTerms {
-  readonly number: number;
-  readonly running: RunningAttempt | undefined;
-  readonly ledger: AttemptLedger | undefined;
-  readonly budget: AttemptBudget | undefined;
-  /** On the clock's monotonic scale; Infinity for none. */
-  readonly endsAt: number;
-}
-
 /**
  * One attempt: what its work is given and the context that it runs in, as one object, since making that is most of what a policy
  * costs. Its signal is made when somebody looks at it. An attempt inside another is aborted with it.
@@ -127,10 +145,10 @@ export interface ScopeTerms {
 export class AttemptScope implements CallContext, AttemptCall, Leaver {
   readonly attempt: number;
   readonly running: RunningAttempt | undefined;
-  readonly ledger: AttemptLedger | undefined;
-  readonly budget: AttemptBudget | undefined;
   readonly deadline: number | undefined;
-  readonly #asker: Asker;
+  /** Nothing runs in it: it stands for whoever has asked. */
+  readonly isBare: boolean;
+  readonly #source: Source;
   #inner: Set<Leaver> | undefined;
   #controller: AbortController | undefined;
   #signal: AbortSignal | undefined;
@@ -138,38 +156,46 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
   #settle: ((reason: Error) => void) | undefined;
   #isOver = false;
 
-  constructor(asker: Asker, { number, running, ledger, budget, endsAt }: ScopeTerms) {
-    this.#asker = asker;
-    this.attempt = number;
+  /** @param endsAt on the clock's monotonic scale; Infinity for never */
+  constructor(source: Source, attempt: number, running: RunningAttempt | undefined, endsAt: number, isBare = false) {
+    this.#source = source;
+    this.attempt = attempt;
     this.running = running;
-    this.ledger = ledger;
-    this.budget = budget;
     this.deadline = endsAt === Number.POSITIVE_INFINITY ? undefined : endsAt;
+    this.isBare = isBare;
+  }
+
+  get asker(): Asker {
+    return this.#source.asker;
+  }
+
+  get ledger(): AttemptLedger | undefined {
+    return this.#source.ledger;
+  }
+
+  get budget(): AttemptBudget | undefined {
+    return this.#source.budget;
   }
 
   get tenant(): string | undefined {
-    return this.#asker.context?.tenant;
+    return this.asker.context?.tenant;
   }
 
   get attributes(): CallContext['attributes'] {
-    return this.#asker.context?.attributes ?? noAttributes;
+    return this.asker.context?.attributes ?? noAttributes;
   }
 
   get callerRetries(): number | undefined {
-    return this.#asker.context?.callerRetries;
+    return this.asker.context?.callerRetries;
   }
 
   get signal(): AbortSignal {
     if (!this.#signal) {
       this.#controller = new AbortController();
       if (this.#reason) this.#controller.abort(this.#reason);
-      this.#signal = joinSignals(this.#controller.signal, this.#asker.anybodyLeaving) as AbortSignal;
+      this.#signal = joinSignals(this.#controller.signal, this.asker.anybodyLeaving) as AbortSignal;
     }
     return this.#signal;
-  }
-
-  get anybodyLeaving(): AbortSignal | undefined {
-    return this.#asker.anybodyLeaving;
   }
 
   /** Why it was aborted, where it was. */
@@ -212,13 +238,13 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
         this.#isOver = true;
         this.#settle = undefined;
         if (alarm) alarmsOf(limit.clock).remove(alarm);
-        this.#asker.unwatch(this);
+        this.asker.unwatch(this);
       };
       this.#settle = (reason) => {
         release();
         reject(reason);
       };
-      this.#asker.watch(this);
+      this.asker.watch(this);
       if (this.#isOver) return;
       try {
         const outcome = runWithin<AttemptScope, T | PromiseLike<T>>(this, work);
@@ -247,7 +273,7 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
   /** Where nobody outside sees to it that the work ends in time. */
   #alarmOf({ clock, what }: { readonly clock: Clock; readonly what: string }): Alarm | undefined {
     const { deadline } = this;
-    if (deadline === undefined || deadline >= this.#asker.watchedUntil) return undefined;
+    if (deadline === undefined || deadline >= this.asker.watchedUntil) return undefined;
     const limitMs = deadline - clock.now();
     const alarm = { endsAt: deadline, places: [], ring: () => this.abort(deadlineError(what, limitMs)) };
     alarmsOf(clock).add(alarm);
@@ -261,21 +287,14 @@ function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
 
 /** The attempt of whoever is outside, with an end of its own. */
 export function scopeWithin(asker: Asker, endsAt: number): AttemptScope {
-  const { context, outer } = asker;
-  return new AttemptScope(asker, {
-    number: outer?.attempt ?? 1,
-    running: context?.running,
-    ledger: context?.ledger,
-    budget: context?.budget,
-    endsAt,
-  });
+  return new AttemptScope(asker, asker.outer?.attempt ?? 1, asker.context?.running, endsAt);
 }
 
 /** What the work of a policy that adds nothing to the attempt is given: the attempt of the policy outside, or one of its own. */
 export function attemptOf(call: PolicyCall | undefined): AttemptCall {
   if (call instanceof AttemptScope) return call;
   const asker = new Asker(call);
-  return scopeWithin(asker, asker.deadline);
+  return new AttemptScope(asker, asker.outer?.attempt ?? 1, asker.context?.running, asker.deadline, true);
 }
 
 /** Waits, unless whoever waits leaves first: then it rejects with the reason. */
