@@ -2,7 +2,7 @@ import type { CacheOptions } from './cache/index.js';
 import { badOption, checkOptions, type Rule, type Rules, rule } from './kernel/index.js';
 import { checkLimiter, type LimiterOptions } from './limiter/index.js';
 import type { ChatMessage, ChatModel, ChatRequest, Passage } from './models/index.js';
-import { type RetryOptions, retryRules } from './retry/index.js';
+import { type BreakerOptions, breakerRules, type RetryOptions, retryRules } from './retry/index.js';
 import type { SelectorRule } from './selector/index.js';
 
 /** A model with its share of the requests. */
@@ -26,7 +26,12 @@ export interface ChatOptions {
   /** Fast paths: requests of one kind go to one model first, by its name. */
   readonly rules?: readonly SelectorRule<ChatRequest>[];
   /** Of each attempt at one model, up to its first chunk. Default: 3 attempts of 60 s at the most. */
-  readonly retry?: Omit<RetryOptions, 'name' | 'signal' | 'clock' | 'random' | 'onEvent'>;
+  readonly retry?: Omit<RetryOptions, 'name' | 'clock' | 'random' | 'onEvent'>;
+  /**
+   * Of each model (`warmpath.breaker(model.name)`): one that fails again and again is left alone for a while, and the next one is asked at once.
+   * False: every question is tried at every model.
+   */
+  readonly breaker?: false | Omit<BreakerOptions, 'name' | 'clock' | 'random' | 'onEvent'>;
   /**
    * Of the answers, over the runtime's defaults; false: every question goes to a model. A request with a temperature above
    * 0 and no seed asks for variety and is never cached.
@@ -38,6 +43,7 @@ const chatRules: Rules<ChatOptions> = {
   models: rule.required(rule.arrayOf(rule.object, 1)),
   rules: rule.arrayOf(rule.object),
   retry: rule.object,
+  breaker: rule.either(rule.oneOf(false), rule.object),
   cache: rule.either(rule.oneOf(false), rule.object),
 };
 const chatModel: Rule = {
@@ -83,6 +89,7 @@ const requestRules: Rules<ChatRequest> = {
 export function checkChat(options: ChatOptions): void {
   checkOptions('createWarmpath() chat', options, chatRules);
   checkOptions('createWarmpath() chat retry', options.retry, retryRules);
+  if (options.breaker) checkOptions('createWarmpath() chat breaker', options.breaker, breakerRules);
   const backends = options.models.map(toBackend);
   const names = backends.map(({ model }) => model.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);

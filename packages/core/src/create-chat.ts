@@ -21,7 +21,16 @@ import {
   type ModelCall,
 } from './models/index.js';
 import { payFor } from './paid-answer.js';
-import { type AttemptCall, FallbackError, type FallbackResult, fallback, type Policy, retry } from './retry/index.js';
+import {
+  type AttemptCall,
+  type BreakerPolicy,
+  FallbackError,
+  type FallbackResult,
+  fallback,
+  type Policy,
+  retry,
+  wrap,
+} from './retry/index.js';
 import { createSelector, noBackend, type Selector } from './selector/index.js';
 
 /** Which layer answered: a cached answer, one under way for somebody else, or a model just now. */
@@ -64,6 +73,8 @@ interface Surroundings {
   readonly budget: AttemptBudget;
   /** Of the models that have limits, by name. */
   readonly limiters: ReadonlyMap<string, Limiter>;
+  /** By model; empty where there are none. */
+  readonly breakers: ReadonlyMap<string, BreakerPolicy>;
 }
 
 /**
@@ -73,7 +84,7 @@ interface Surroundings {
  */
 export function createChat(
   options: ChatOptions,
-  { clock, random, report, cache, limiters, budget }: Surroundings,
+  { clock, random, report, cache, limiters, breakers, budget }: Surroundings,
 ): Chat {
   const backends = options.models.map(toBackend);
   const models = new Map(backends.map(({ model }) => [model.name, model]));
@@ -89,7 +100,11 @@ export function createChat(
 
   const { timeout = '60s', ...tries } = options.retry ?? {};
   const policies = new Map(
-    names.map((name) => [name, retry({ ...tries, timeout, name, budget, clock, random, onEvent: report })]),
+    names.map((name) => {
+      const again = retry({ budget, ...tries, timeout, name, clock, random, onEvent: report });
+      const breaker = breakers.get(name);
+      return [name, breaker ? wrap(again, breaker) : again];
+    }),
   );
   const chain = fallback({ name: 'chat', budget, clock, onEvent: report });
 
@@ -126,6 +141,9 @@ export function createChat(
       yield { type: 'model', model: step, fallback: step !== ranking[0] };
       yield first;
       yield* chunks;
+    } catch (error) {
+      if (!signal.aborted) breakers.get(step)?.record({ ok: false, error });
+      throw error;
     } finally {
       await chunks.return(undefined); // the reader may have left before the chunks were asked for
     }

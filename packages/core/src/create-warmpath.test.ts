@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CacheStore } from './cache/index.js';
-import { createWarmpath, type WarmpathEvent, type WarmpathOptions } from './index.js';
+import { createWarmpath, type WarmpathEvent, type WarmpathOptions, wrap } from './index.js';
 import type { ChatModel } from './models/index.js';
 import { chaosStore, createFakeClock, memoryLimits, memoryStore } from './testing/index.js';
 
@@ -361,5 +361,51 @@ describe('options', () => {
     const chat = Object.freeze({ models: Object.freeze([model('m')]), retry: Object.freeze({ attempts: 1 }) });
     const options = Object.freeze({ cache: Object.freeze({ ttl: '1s' as const }), chat });
     expect(() => createWarmpath(options)).not.toThrow();
+  });
+});
+
+describe('policies and services of a runtime', () => {
+  it('share its clock, its budget and its listener, and show in its snapshot', async () => {
+    const clock = createFakeClock();
+    const events: WarmpathEvent[] = [];
+    const warmpath = createWarmpath({
+      clock,
+      random: () => 0,
+      budget: { perSecond: 0 },
+      onEvent: (event) => events.push(event),
+    });
+    const gpt = wrap(warmpath.retry('gpt'), warmpath.breaker('gpt', { consecutive: 1 }), warmpath.timeout('gpt', '1s'));
+    const down = () => Promise.reject(new Error('down'));
+    await expect(gpt(down)).rejects.toThrow('down');
+    await expect(gpt(down)).rejects.toMatchObject({ code: 'WP_BREAKER_OPEN' });
+    const local = { name: 'local', run: async () => 'from local' };
+    const { value } = await warmpath.fallback('answers')([{ name: 'gpt', run: (call) => gpt(down, call) }, local]);
+    expect(value).toBe('from local');
+    expect(await warmpath.hedge('answers')([local])).toMatchObject({ step: 'local' });
+    expect(await warmpath.bulkhead('gpu', { maxConcurrent: 1 })(() => 1)).toBe(1);
+    expect(warmpath.snapshot()).toMatchObject({
+      attempts: { gpt: { sent: 1, refused: 2, failures: 1 }, local: { sent: 2, fallbacks: 1 } },
+      fallbacks: { answers: { used: 1 } },
+      breakers: { gpt: { opened: 1, rejected: 2, state: 'open' } },
+      bulkheads: { gpu: { limit: 1, running: 0 } },
+      budget: { refused: 1 },
+    });
+    expect(events.map(({ type }) => type)).toContain('breaker.opened');
+  });
+
+  it('keep one breaker for a backend', () => {
+    const warmpath = createWarmpath();
+    expect(warmpath.breaker('gpt')).toBe(warmpath.breaker('gpt'));
+    expect(() => warmpath.breaker('gpt', { probes: 1 })).toThrow("A breaker named 'gpt' exists already");
+  });
+
+  it('open a pool of connections at its first use, and close it', async () => {
+    const warmpath = createWarmpath();
+    await expect(warmpath.http('gpt', { connections: 0 })).rejects.toThrow("option 'connections'");
+    const pool = await warmpath.http('gpt', { connections: 2 });
+    expect(await warmpath.http('gpt')).toBe(pool);
+    expect(warmpath.snapshot().services).toMatchObject({ gpt: { failures: 0, inFlight: 0 } });
+    await warmpath.close();
+    await expect(pool.request('http://127.0.0.1:1/')).rejects.toMatchObject({ code: 'WP_CLOSED' });
   });
 });

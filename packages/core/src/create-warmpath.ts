@@ -12,6 +12,7 @@ import {
   type PipelineStart,
   pipeline,
 } from './executor/index.js';
+import type { HttpPool, HttpPoolOptions, HttpPoolStats } from './http/index.js';
 import {
   ambientRules,
   badOption,
@@ -24,13 +25,21 @@ import {
   safeListener,
   systemClock,
   systemRandom,
-  WarmpathError,
 } from './kernel/index.js';
 import { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus, limiterRules } from './limiter/index.js';
 import type { Embedder } from './models/index.js';
+import { Registry } from './registry.js';
 import {
   type AttemptBudgetOptions,
+  type BreakerOptions,
+  type BreakerPolicy,
+  type BreakerStats,
   type BudgetStats,
+  type BulkheadOptions,
+  type BulkheadPolicy,
+  type BulkheadStats,
+  breaker,
+  bulkhead,
   createAttemptBudget,
   type Fallback,
   type FallbackOptions,
@@ -45,11 +54,14 @@ import {
   timeout,
 } from './retry/index.js';
 import {
+  type BreakerCounts,
   createPerformanceRecorder,
   type LimiterStats,
   noLimiterStats,
+  noServiceCounts,
   type ObservedEvent,
   type PerformanceSnapshot,
+  type ServiceCounts,
 } from './telemetry/index.js';
 
 /** What the runtime gives to every part itself. */
@@ -79,6 +91,10 @@ export interface WarmpathOptions {
 export interface RuntimeSnapshot extends PerformanceSnapshot {
   /** Of one that is not the runtime's own, but reports to it, the counts alone. */
   readonly limiters: Readonly<Record<string, LimiterStats & Partial<LimiterStatus>>>;
+  /** Of one that is not the runtime's own, the counts alone. */
+  readonly breakers: Readonly<Record<string, BreakerCounts & Partial<BreakerStats>>>;
+  readonly bulkheads: Readonly<Record<string, BulkheadStats>>;
+  readonly services: Readonly<Record<string, ServiceCounts & Partial<HttpPoolStats>>>;
   /** How the budget of further attempts stands. */
   readonly budget: BudgetStats;
 }
@@ -113,6 +129,11 @@ export interface Warmpath {
   fallback(name: string, options?: Omit<FallbackOptions, Given>): Fallback;
   /** A second backend where the first is late; it learns when that is. */
   hedge(name: string, options?: Omit<HedgeOptions, Given>): Hedge;
+  /** One for each backend, which all calls to it share. */
+  breaker(name: string, options?: Omit<BreakerOptions, Given>): BreakerPolicy;
+  bulkhead(name: string, options?: Omit<BulkheadOptions, Given>): BulkheadPolicy;
+  /** A service behind a pool of connections, closed with the runtime. Loads undici at the first use, so it comes as a promise. */
+  http(name: string, options?: Omit<HttpPoolOptions, Given>): Promise<HttpPool>;
   /** Questions to the models, through every layer. */
   readonly chat: Chat;
   /** What the runtime has done and saved so far. */
@@ -158,6 +179,10 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   const embedders = new Registry<BatchedEmbedder>('embedder', 'with the same embedder and no options');
   const executors = new Registry<Executor>('executor');
   const hedges = new Registry<Hedge>('hedge');
+  const breakers = new Registry<BreakerPolicy>('breaker');
+  const bulkheads = new Registry<BulkheadPolicy>('bulkhead');
+  const services = new Registry<Promise<HttpPool>>('http');
+  const pools: HttpPool[] = [];
   const budget = options.budget ? createAttemptBudget({ ...options.budget, clock }) : sharedBudget(clock);
 
   function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
@@ -177,6 +202,25 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     );
   }
 
+  async function openPool(own: HttpPoolOptions): Promise<HttpPool> {
+    const { createHttpPool } = await import('./http/index.js');
+    const pool = createHttpPool(own);
+    pools.push(pool);
+    return pool;
+  }
+
+  function modelBreakers({ models, breaker: own = {} }: ChatOptions): ReadonlyMap<string, BreakerPolicy> {
+    if (own === false) return new Map();
+    return new Map(
+      models
+        .map(toBackend)
+        .map(({ model: { name } }) => [
+          name,
+          breakers.get(name, own, () => breaker({ ...given(own), ...ambient, random, name })),
+        ]),
+    );
+  }
+
   // Bad defaults are refused here, not at the first cache.
   if (options.cache) checkOptions('createWarmpath() cache', { ...options.cache, name: 'defaults' }, cacheRules);
   if (options.limiter) checkOptions('createWarmpath() limiter', options.limiter, limiterDefaultRules);
@@ -190,6 +234,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
       report,
       cache: chatCache,
       limiters: modelLimiters(options.chat),
+      breakers: modelBreakers(options.chat),
       budget,
     });
 
@@ -213,6 +258,17 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     retry: (name, own) => retry({ budget, ...given(own), ...ambient, random, name }),
     timeout: (name, after) => timeout({ name, after, clock }),
     fallback: (name, own) => fallback({ budget, ...given(own), ...ambient, name }),
+    breaker: (name, own) => breakers.get(name, own, () => breaker({ ...given(own), ...ambient, random, name })),
+    bulkhead: (name, own) => bulkheads.get(name, own, () => bulkhead({ ...given(own), ...ambient, name })),
+    async http(name, own) {
+      const opening = services.get(name, own, () => openPool({ ...given(own), ...ambient, name }));
+      try {
+        return await opening;
+      } catch (error) {
+        services.forget(name, opening);
+        throw error;
+      }
+    },
     hedge: (name, own) => hedges.get(name, own, () => hedge({ budget, ...given(own), ...ambient, name })),
     get chat() {
       if (chat) return chat;
@@ -220,10 +276,24 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     },
     snapshot() {
       const counted = recorder.snapshot();
-      const own = limiters
-        .all()
-        .map((each) => [each.name, { ...noLimiterStats(), ...counted.limiters[each.name], ...each.status() }] as const);
-      return { ...counted, budget: budget.stats(), limiters: { ...counted.limiters, ...Object.fromEntries(own) } };
+      return {
+        ...counted,
+        budget: budget.stats(),
+        limiters: {
+          ...counted.limiters,
+          ...ofEach(limiters.all(), (limiter) => ({
+            ...noLimiterStats(),
+            ...counted.limiters[limiter.name],
+            ...limiter.status(),
+          })),
+        },
+        breakers: { ...counted.breakers, ...ofEach(breakers.all(), (each) => each.stats()) },
+        bulkheads: ofEach(bulkheads.all(), (each) => each.stats()),
+        services: {
+          ...counted.services,
+          ...ofEach(pools, (pool) => ({ ...noServiceCounts(), ...counted.services[pool.name], ...pool.stats() })),
+        },
+      };
     },
     report,
     async close() {
@@ -231,50 +301,24 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
       await Promise.all([...batchers.all(), ...embedders.all()].map((batcher) => batcher.close())); // a last task may have asked
       await Promise.all(caches.all().map((cache) => cache.close())); // a last batch may have written
       await Promise.all(limiters.all().map((limiter) => limiter.close()));
+      // A pool whose options were bad was never made, and whoever asked for it was told.
+      await Promise.allSettled(services.all());
+      await Promise.all(pools.map((pool) => pool.close()));
     },
   };
-}
-
-/** Parts by name, each made at its first use. */
-class Registry<Part> {
-  readonly #parts = new Map<string, { readonly part: Part; readonly of: unknown }>();
-  readonly #kind: string;
-  readonly #how: string;
-
-  /** @param how one that exists is asked for */
-  constructor(kind: string, how = 'by its name alone') {
-    this.#kind = kind;
-    this.#how = how;
-  }
-
-  /** @param of what the part is made of: one made of something else is not what is asked for */
-  get(name: string, options: object | undefined, make: () => Part, of?: unknown): Part {
-    const where = `warmpath.${this.#kind}()`;
-    if (!rule.text.allows(name)) throw badOption(where, 'name', rule.text.text, name);
-    if (options !== undefined && !rule.object.allows(options)) throw badOption(where, 'options', 'an object', options);
-    const known = this.#parts.get(name);
-    if (known && (options || known.of !== of)) {
-      throw new WarmpathError(
-        'WP_BAD_OPTION',
-        `A ${this.#kind} named '${name}' exists already: ask for it ${this.#how}, or choose another name.`,
-        { details: { kind: this.#kind, name } },
-      );
-    }
-    if (known) return known.part;
-    const part = make();
-    this.#parts.set(name, { part, of });
-    return part;
-  }
-
-  all(): Part[] {
-    return Array.from(this.#parts.values(), ({ part }) => part);
-  }
 }
 
 /** Options without those that are undefined: they mean the default, which here is the runtime's. */
 function given<Options extends object>(options: Options | undefined): Partial<Options> {
   const entries = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as Partial<Options>;
+}
+
+function ofEach<Part extends { readonly name: string }, T>(
+  parts: readonly Part[],
+  stateOf: (part: Part) => T,
+): Record<string, T> {
+  return Object.fromEntries(parts.map((part) => [part.name, stateOf(part)]));
 }
 
 function required<Options>(kind: string, name: string, options: Options | undefined): Options {

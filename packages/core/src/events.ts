@@ -1,8 +1,9 @@
 import type { BatcherEvent } from './batcher/index.js';
 import type { CacheEvent } from './cache/index.js';
 import type { ExecutorEvent, PipelineEvent } from './executor/index.js';
+import type { HttpEvent } from './http/index.js';
 import type { LimiterEvent } from './limiter/index.js';
-import type { AttemptEvent, FallbackEvent } from './retry/index.js';
+import type { AttemptEvent, BreakerEvent, BulkheadEvent, FallbackEvent } from './retry/index.js';
 import type { SelectorEvent } from './selector/index.js';
 
 /** One physical answer of a model: cached and shared answers have none. */
@@ -21,9 +22,12 @@ export interface ModelEvent {
 export type WarmpathEvent =
   | AttemptEvent
   | BatcherEvent
+  | BreakerEvent
+  | BulkheadEvent
   | CacheEvent
   | ExecutorEvent
   | FallbackEvent
+  | HttpEvent
   | LimiterEvent
   | ModelEvent
   | PipelineEvent

@@ -117,6 +117,10 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         await new Promise((resolve) => setImmediate(resolve));
         return { tenant: currentContext()?.tenant ?? null, body };
       }
+      @Get('retries')
+      retries(): unknown {
+        return { retries: currentContext()?.callerRetries ?? null };
+      }
       @Get('deadline')
       deadline(): unknown {
         return { deadline: currentContext()?.deadline ?? null };
@@ -199,6 +203,13 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       await clock.advance(1_000);
       await start(ContextController, { clock, timeout: '30s' });
       expect(await (await fetch(`${origin}/deadline`)).json()).toEqual({ deadline: 31_000 });
+    });
+
+    it('knows how often an SDK has asked before', async () => {
+      await start(ContextController);
+      const told = async (count: string): Promise<unknown> =>
+        (await fetch(`${origin}/retries`, { headers: { 'x-stainless-retry-count': count } })).json();
+      expect([await told('2'), await told('-2')]).toEqual([{ retries: 2 }, { retries: null }]);
     });
 
     it('has no deadline unless the module has a timeout', async () => {

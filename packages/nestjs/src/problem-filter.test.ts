@@ -1,4 +1,5 @@
-import { type ArgumentsHost, BadRequestException } from '@nestjs/common';
+import { type ArgumentsHost, BadGatewayException, BadRequestException } from '@nestjs/common';
+import { markSpent } from '@warmpath/core/kernel';
 import { describe, expect, it } from 'vitest';
 import { exceptionProblem, ProblemFilter } from './index.js';
 
@@ -23,5 +24,13 @@ describe('exceptionProblem()', () => {
     ['a body without a message', new BadRequestException({ extra: 1 }), 'Bad Request Exception'],
   ])('tells what an exception says: %s', (_what, error, detail) => {
     expect(exceptionProblem(error)).toMatchObject({ status: 400, detail });
+  });
+
+  it('says that our own retries are behind an exception', () => {
+    const cause = markSpent(new Error('The model is down.'));
+    expect(exceptionProblem(new BadGatewayException('No model answers.', { cause }))).toMatchObject({
+      shouldRetry: false,
+    });
+    expect(exceptionProblem(new BadGatewayException('No model answers.'))).not.toHaveProperty('shouldRetry');
   });
 });

@@ -19,6 +19,9 @@ export abstract class WarmpathRuntime implements Warmpath {
   abstract timeout: Warmpath['timeout'];
   abstract fallback: Warmpath['fallback'];
   abstract hedge: Warmpath['hedge'];
+  abstract breaker: Warmpath['breaker'];
+  abstract bulkhead: Warmpath['bulkhead'];
+  abstract http: Warmpath['http'];
   abstract snapshot: Warmpath['snapshot'];
   abstract report: Warmpath['report'];
   abstract close: Warmpath['close'];

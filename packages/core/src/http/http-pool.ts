@@ -1,114 +1,154 @@
-import { Agent, fetch as undiciFetch } from 'undici';
-import {
-  ambientRules,
-  type Clock,
-  checkOptions,
-  type Duration,
-  durationMs,
-  type Rules,
-  rule,
-  systemClock,
-  WarmpathError,
-} from '../kernel/index.js';
-import { meterReuse } from './reuse-meter.js';
-
-/** The part of the standard `fetch` that a pool offers. */
-export type PoolFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
-
-export interface HttpPoolOptions {
-  /** In errors. Default `'http'`. */
-  readonly name?: string;
-  /** The most sockets to one origin; further requests wait for one. Default 16, where undici has no limit. */
-  readonly connections?: number;
-  /** How long an idle socket stays open when the server says nothing else. Default `'30s'`; keep it below the server's. */
-  readonly keepAlive?: Duration;
-  /** How long the opening of a socket may take, 0 for no limit. Default `'10s'`. */
-  readonly connectTimeout?: Duration;
-  /**
-   * How long the headers of an answer may take, 0 for no limit. Default 0: the caller's signal decides. undici's own 300 s
-   * end a slow answer of a model that is still at work.
-   */
-  readonly headersTimeout?: Duration;
-  /** The longest pause between two pieces of a body, 0 for no limit. Default `'2m'`: a body that has begun and stops is dead. */
-  readonly bodyTimeout?: Duration;
-  readonly clock?: Clock;
-}
-
-export interface HttpPoolStats {
-  /** Sent on a socket so far. */
-  readonly requests: number;
-  /** Sockets opened so far. */
-  readonly dials: number;
-  /** The share of requests that went over a socket already open, from 0 to 1; 0 before the first. */
-  readonly reuse: number;
-}
-
-export interface HttpPool {
-  readonly fetch: PoolFetch;
-  stats(): HttpPoolStats;
-  /** Takes no further requests, gives those under way 5 s to end, then ends all sockets. Idempotent. */
-  close(): Promise<void>;
-}
-
-const rules: Rules<HttpPoolOptions> = {
-  name: rule.text,
-  connections: rule.integer(1, 10_000),
-  keepAlive: rule.positiveDuration,
-  connectTimeout: rule.duration,
-  headersTimeout: rule.duration,
-  bodyTimeout: rule.duration,
-  clock: ambientRules.clock,
-};
-
-const closingMs = 5_000;
-
-/** A pool keeps sockets to this many origins; a request to one more fails. */
-const mostOrigins = 100;
+import type { Dispatcher } from 'undici';
+import { AbortWatch, abortReason, badOption, checkOptions, currentContext, durationMs } from '../kernel/index.js';
+import { type Asked, type CallHost, type CallOptions, type Leaver, signalsOf } from './call.js';
+import type { HttpBody, HttpPool, HttpPoolOptions, HttpPoolStats, HttpRequestInit } from './contract.js';
+import { acceptedEncodings } from './decompression.js';
+import { closedError } from './errors.js';
+import { Exchange } from './exchange.js';
+import { closeRules, type PoolSettings, poolSettings, requestRules } from './options.js';
+import { createFetch } from './pool-fetch.js';
+import { isRepeatable } from './repeatable.js';
+import { checkedHeaders, type HeaderRecord, Service, type Target } from './service.js';
+import { callStream } from './stream-call.js';
+import { callWhole } from './whole-call.js';
+import { Wire } from './wire.js';
 
 /**
- * Sockets that stay open between requests, bounded per origin, behind the standard `fetch`. Its `fetch` rejects as the standard says (a TypeError when the server cannot be reached, the
- * signal's reason), and with `WP_CLOSED` after `close`.
+ * The pool of one service: its sockets stay open between requests, bounded for each origin. See `HttpPool` for what it
+ * promises.
  * @throws WarmpathError `WP_BAD_OPTION` for a bad option
  */
 export function createHttpPool(options?: HttpPoolOptions): HttpPool {
-  checkOptions('createHttpPool()', options, rules);
-  const { name = 'http', connections = 16, keepAlive = '30s', connectTimeout = '10s' } = options ?? {};
-  const { headersTimeout = 0, bodyTimeout = '2m', clock = systemClock } = options ?? {};
-  const meter = meterReuse();
-  const agent = new Agent({
-    connections,
-    keepAliveTimeout: durationMs(keepAlive),
-    connect: meter.connector({ timeout: durationMs(connectTimeout) }),
-    headersTimeout: durationMs(headersTimeout),
-    bodyTimeout: durationMs(bodyTimeout),
-    maxOrigins: mostOrigins,
-    pipelining: 1,
+  const settings = poolSettings('createHttpPool()', options);
+  const wire = new Wire(settings);
+  const service = new Service(settings);
+  const dispatch: Dispatcher.Dispatch = (request, handler) => new Exchange(wire, request, handler).begin();
+  const aborts = new AbortWatch<Leaver>((members, signal) => {
+    const reason = abortReason(signal);
+    for (const member of members) member.stop(reason, signal);
   });
+  const { clock, deadlines } = wire;
+  const { name, maxResponseBytes, decompress } = settings;
+  const host: CallHost = { service: name, clock, deadlines, aborts, dispatch, maxResponseBytes, decompress };
   let closing: Promise<void> | undefined;
 
+  function send<T>(call: SendCall<T>, to: string | URL, init: HttpRequestInit | undefined): Promise<T> {
+    if (closing) return Promise.reject(closedError(name));
+    return wire.under(() => {
+      const request = preparedRequest(settings, service.target(to, init?.query), init);
+      const asked = askedOf(request, init, host);
+      const own = service.owns(request.origin) ? service.headers() : undefined;
+      const isReady = !(own instanceof Promise);
+      return call(host, asked, isReady ? dispatchable(request, own) : own.then((late) => dispatchable(request, late)));
+    });
+  }
+
   return {
-    async fetch(url, init) {
-      if (closing) {
-        throw new WarmpathError('WP_CLOSED', `The HTTP pool '${name}' has been closed.`, { details: { pool: name } });
-      }
-      // The same standard in two sets of types: undici's own and those of the platform.
-      const pooled = { ...init, dispatcher: agent } as unknown as Parameters<typeof undiciFetch>[1];
-      return (await undiciFetch(url, pooled)) as unknown as Response;
-    },
-    stats: meter.stats,
-    close() {
-      closing ??= closeWithin(agent, closingMs, clock).finally(meter.stop);
+    name,
+    request: (to, init) => send(callWhole, to, init),
+    stream: (to, init) => send(callStream, to, init),
+    fetch: createFetch({
+      service,
+      wire,
+      dispatch,
+      aborts,
+      idempotent: settings.idempotent,
+      isClosed: () => closing !== undefined,
+    }),
+    stats: () => statsOf(wire),
+    close(closeOptions) {
+      checkOptions('close()', closeOptions, closeRules);
+      const { drain = '5s' } = closeOptions ?? {};
+      closing ??= closeWithin(wire, durationMs(drain));
       return closing;
     },
   };
 }
 
-/** A body that nobody reads any more would keep a graceful close waiting for ever. */
-async function closeWithin(agent: Agent, limitMs: number, clock: Clock): Promise<void> {
-  const timer = clock.schedule(limitMs, () => void agent.destroy());
-  try {
-    await agent.close();
-  } finally {
-    timer.cancel();
+type SendCall<T> = (host: CallHost, asked: Asked, options: CallOptions) => Promise<T>;
+
+interface PreparedRequest extends Target {
+  readonly method: string;
+  readonly isRepeatable: boolean;
+  /** What there is unless the service or the call says otherwise. */
+  readonly defaults: HeaderRecord;
+  readonly headers: HeaderRecord;
+  readonly body: HttpBody | undefined;
+}
+
+function preparedRequest(settings: PoolSettings, target: Target, init: HttpRequestInit = {}): PreparedRequest {
+  const where = `the HTTP pool '${settings.name}'`;
+  checkOptions(where, init, requestRules);
+  if (init.body !== undefined && init.json !== undefined) {
+    throw badOption(where, 'json', "given in place of 'body', not with it", undefined);
   }
+  const body = init.json === undefined ? init.body : JSON.stringify(init.json);
+  const method = init.method?.toUpperCase() ?? (body === undefined ? 'GET' : 'POST');
+  const headers: HeaderRecord = init.headers === undefined ? {} : checkedHeaders(where, init.headers);
+  const defaults = {
+    ...(settings.decompress ? { 'accept-encoding': acceptedEncodings } : {}),
+    ...(init.json === undefined ? {} : { 'content-type': 'application/json' }),
+  };
+  const isPromised = init.idempotent ?? settings.idempotent;
+  const hasKey = init.idempotent !== false && headers['idempotency-key'] !== undefined;
+  const repeatable = init.idempotent !== false && isRepeatable(method, isPromised, hasKey);
+  return { ...target, method, isRepeatable: repeatable, defaults, headers, body };
+}
+
+/** As undici takes it. The call's own headers count before the service's. */
+function dispatchable(request: PreparedRequest, own: HeaderRecord | undefined): Dispatcher.DispatchOptions {
+  const { origin, path, method, body } = request;
+  return {
+    origin,
+    path,
+    method,
+    headers: { ...request.defaults, ...own, ...request.headers },
+    body: (body ?? null) as Dispatcher.DispatchOptions['body'] & HttpBody,
+    idempotent: request.isRepeatable,
+  };
+}
+
+function askedOf(request: PreparedRequest, init: HttpRequestInit | undefined, { clock }: CallHost): Asked {
+  const context = currentContext();
+  const outerDeadline = context?.deadline ?? Number.POSITIVE_INFINITY;
+  const timeoutMs = init?.timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(init.timeout);
+  const isBounded = outerDeadline !== Number.POSITIVE_INFINITY || timeoutMs !== Number.POSITIVE_INFINITY;
+  const beganAt = isBounded ? clock.now() : 0;
+  const { method, isRepeatable } = request;
+  const signals = signalsOf(init?.signal, context?.signal);
+  return {
+    method,
+    isRepeatable,
+    signals,
+    beganAt,
+    endsAt: Math.min(outerDeadline, beganAt + timeoutMs),
+    bodyEndsAt: outerDeadline,
+  };
+}
+
+function statsOf(wire: Wire): HttpPoolStats {
+  const { sockets, inFlight, running, ok, redialled } = wire;
+  const { dialled, sent, reused, h2, open, bytes } = sockets;
+  return {
+    dialled,
+    sent,
+    reused,
+    reuseRate: sent === 0 ? 0 : reused / sent,
+    inFlight,
+    queued: inFlight - running,
+    open,
+    ok,
+    errors: { ...wire.errors },
+    bytesSent: bytes.sent,
+    bytesReceived: bytes.received,
+    redialled,
+    protocols: { h1: sent - h2, h2 },
+  };
+}
+
+/** undici's own graceful close cannot be cut short: an Agent that is closing forgets what it would have to destroy. */
+async function closeWithin(wire: Wire, drainMs: number): Promise<void> {
+  await wire.drained(drainMs);
+  await wire.transport.destroy();
+  wire.sockets.stop();
 }

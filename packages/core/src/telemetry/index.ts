@@ -12,3 +12,4 @@ export {
   type PipelineCounts,
   type Quantiles,
 } from './performance.js';
+export { type AttemptCounts, type BreakerCounts, noServiceCounts, type ServiceCounts } from './resilience-counts.js';

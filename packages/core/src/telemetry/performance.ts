@@ -5,6 +5,7 @@ import {
   type BreakerCounts,
   countAttempt,
   noAttempts,
+  noServiceCounts,
   type ResilienceEvent,
   type ServiceCounts,
 } from './resilience-counts.js';
@@ -187,7 +188,7 @@ export function createPerformanceRecorder({ clock = systemClock }: { clock?: Clo
   const pipelines = new Tally(() => ({ runs: 0, failures: 0, total: createHistogram() }));
   const attempts = new Tally(noAttempts);
   const breakers = new Tally(() => ({ opened: 0, rejected: 0 }));
-  const services = new Tally(() => ({ failures: 0, redialled: 0 }));
+  const services = new Tally(noServiceCounts);
   const fallbacks = new Tally(() => ({ used: 0 }));
   const models = new Tally(() => ({
     calls: 0,

@@ -39,6 +39,10 @@ export function noAttempts(): AttemptCounts {
   return { sent: 0, retries: 0, hedges: 0, fallbacks: 0, failures: 0, aborted: 0, refused: 0 };
 }
 
+export function noServiceCounts(): ServiceCounts {
+  return { failures: 0, redialled: 0 };
+}
+
 const extras = {
   first: undefined,
   retry: 'retries',

@@ -1,0 +1,206 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { badOption, isWarmpathError, roundingMs } from '../kernel/index.js';
+import { closedError, codeOf, failedError, kindOf, type RequestFacts } from './errors.js';
+import type { HttpErrorKind, HttpPhase } from './events.js';
+import { announce, type PooledSocket, type Sender, type Sockets } from './sockets.js';
+import type { Timed, Wire } from './wire.js';
+
+type Controller = Dispatcher.DispatchController;
+
+/** RFC 9113 section 8.7: the server has not looked at the stream. */
+const refusedStream = 7;
+
+/**
+ * One request on the wire: it is handed to undici, watched for silence, and its callbacks go on to `handler`. Its failures become errors that
+ * say how far it came. On a stale socket it is sent once more: when a socket that had served before is gone before the first byte of an answer, and
+ * the request may be sent twice and can be, its body being at hand. Its options say `idempotent` for that.
+ *
+ * `onRequestStart` may come more than once, each time with the controller that counts from then on: undici sends again as well what a
+ * server of HTTP/2 has refused unread.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
+  readonly places: number[] = [-1];
+  endsAt = 0;
+  readonly sockets: Sockets;
+  readonly #wire: Wire;
+  readonly #options: Dispatcher.DispatchOptions;
+  readonly #handler: Dispatcher.DispatchHandler;
+  readonly #beganAt: number;
+  #phase: HttpPhase = 'not-sent';
+  #controller: Controller | undefined;
+  #socket: PooledSocket | undefined;
+  #isReuse = false;
+  #isRunning = false;
+  #isRedialled = false;
+  #isOver = false;
+  #status = 0;
+  #lastDataAt = 0;
+
+  constructor(wire: Wire, options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler) {
+    this.#wire = wire;
+    this.sockets = wire.sockets;
+    this.#options = options;
+    this.#handler = handler;
+    this.#beganAt = wire.onEvent ? wire.clock.now() : 0;
+    wire.inFlight++;
+  }
+
+  begin(): boolean {
+    return this.#wire.transport.dispatch(this.#options, this);
+  }
+
+  onRequestStart(controller: Controller, context: unknown): void {
+    this.#releaseSocket();
+    this.#controller = controller;
+    this.#isRunning = true;
+    this.#wire.running++;
+    announce(this);
+    this.#handler.onRequestStart?.(controller, context);
+  }
+
+  onSent(socket: PooledSocket, isReuse: boolean): void {
+    this.#socket = socket;
+    this.#isReuse = isReuse;
+    this.#phase = 'sent';
+    if (this.#wire.headersTimeoutMs > 0) this.#watch(this.#wire.clock.now() + this.#wire.headersTimeoutMs);
+  }
+
+  onResponseStarted(): void {
+    this.#phase = 'responding';
+    this.#handler.onResponseStarted?.();
+  }
+
+  onResponseStart(controller: Controller, status: number, headers: IncomingHttpHeaders, message?: string): void {
+    this.#phase = 'responding';
+    if (status >= 200) {
+      this.#status = status;
+      this.#wire.deadlines.remove(this);
+      if (this.#wire.bodyTimeoutMs > 0) this.#watchBody();
+    }
+    this.#handler.onResponseStart?.(controller, status, headers, message);
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    if (this.places[0] !== -1) this.#lastDataAt = this.#wire.clock.now();
+    this.#handler.onResponseData?.(controller, chunk);
+  }
+
+  onResponseEnd(controller: Controller, trailers: IncomingHttpHeaders): void {
+    if (this.#end() && this.#status < 400) this.#wire.ok++;
+    this.#handler.onResponseEnd?.(controller, trailers);
+  }
+
+  /** @param controller null where the request never began */
+  onResponseError(controller: Controller | null, error: Error): void {
+    const isAborted = controller?.aborted === true && controller.reason === error;
+    if (!isAborted && this.#isGoneStale(error)) {
+      this.#redial();
+      return;
+    }
+    if (!isAborted && (error as { http2ErrorCode?: unknown }).http2ErrorCode === refusedStream)
+      this.#phase = 'not-sent';
+    const told = isAborted ? error : this.#explained(error);
+    this.#end(isAborted ? abortKind(error) : kindOf(told));
+    this.#handler.onResponseError?.(controller as Controller, told);
+  }
+
+  onDue(): void {
+    const now = this.#wire.clock.now();
+    const { headersTimeoutMs, bodyTimeoutMs } = this.#wire;
+    if (this.#phase !== 'responding') {
+      this.#giveUp(`did not begin to answer within ${headersTimeoutMs} ms`);
+      return;
+    }
+    if (this.#controller?.paused === true) this.#lastDataAt = now; // nobody reads: that is not the service's silence
+    if (now - this.#lastDataAt >= bodyTimeoutMs - roundingMs) {
+      this.#giveUp(`sent nothing more of its answer for ${bodyTimeoutMs} ms`);
+      return;
+    }
+    this.#watch(this.#lastDataAt + bodyTimeoutMs);
+  }
+
+  #facts(): RequestFacts {
+    return {
+      service: this.#wire.service,
+      method: this.#options.method,
+      phase: this.#phase,
+      isRepeatable: this.#options.idempotent === true,
+      isReuse: this.#phase === 'not-sent' ? undefined : this.#isReuse,
+    };
+  }
+
+  /** Most bodies come with their head: a timer is for those that have not come when undici has read what there is. */
+  #watchBody(): void {
+    queueMicrotask(() => {
+      if (this.#isOver) return;
+      this.#lastDataAt = this.#wire.clock.now();
+      this.#watch(this.#lastDataAt + this.#wire.bodyTimeoutMs);
+    });
+  }
+
+  #watch(endsAt: number): void {
+    this.endsAt = endsAt;
+    if (this.#wire.deadlines.has(this)) this.#wire.deadlines.update(this);
+    else this.#wire.deadlines.add(this);
+  }
+
+  #giveUp(what: string): void {
+    const cause = new Error(what);
+    this.#controller?.abort(failedError(this.#facts(), 'timeout', cause, what));
+  }
+
+  #isGoneStale(error: Error): boolean {
+    if (this.#phase !== 'sent' || !this.#isReuse || this.#isRedialled || kindOf(error) !== 'reset') return false;
+    const { body, idempotent } = this.#options;
+    const isAtHand = body === undefined || body === null || typeof body === 'string' || body instanceof Uint8Array;
+    return isAtHand && idempotent === true;
+  }
+
+  /** Not within undici's own handling of the socket that is gone. */
+  #redial(): void {
+    this.#wire.countRedial();
+    this.#wire.deadlines.remove(this);
+    this.#isRedialled = true;
+    this.#phase = 'not-sent';
+    this.#controller = undefined;
+    this.#releaseSocket();
+    queueMicrotask(() => this.begin());
+  }
+
+  #explained(error: Error): Error {
+    if (isWarmpathError(error)) return error;
+    const code = codeOf(error);
+    if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return closedError(this.#wire.service);
+    if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED') {
+      const rule = `one that HTTP allows: ${error.message}`; // which names headers and no values
+      return badOption(`${this.#wire.service}: request`, 'init', rule, undefined, true);
+    }
+    return failedError(this.#facts(), kindOf(error), error);
+  }
+
+  #releaseSocket(): void {
+    if (this.#isRunning) this.#wire.running--;
+    this.#isRunning = false;
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (socket) this.sockets.release(socket);
+  }
+
+  /** A response that says 400 or more counts as that, however its body ends. */
+  #end(kind?: HttpErrorKind): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#wire.deadlines.remove(this);
+    this.#releaseSocket();
+    const said = this.#status >= 500 ? 'status5xx' : this.#status >= 400 ? 'status4xx' : kind;
+    if (said) this.#wire.countFailure(said, this.#phase, this.#beganAt);
+    this.#wire.countEnd();
+    return true;
+  }
+}
+
+/** A caller's own errors are its business: whatever they are, the caller has left. */
+function abortKind(reason: Error): HttpErrorKind {
+  return isWarmpathError(reason) ? kindOf(reason) : 'aborted';
+}

@@ -1,0 +1,166 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+import type { buildConnector, DiagnosticsChannel } from 'undici';
+import { type Clock, roundingMs, type Timer } from '../kernel/index.js';
+
+/** One request, as far as its socket is concerned. */
+export interface Sender {
+  readonly sockets: Sockets;
+  /** Its head is being written. */
+  onSent(socket: PooledSocket, isReuse: boolean): void;
+}
+
+/** A socket that a pool has opened. */
+export class PooledSocket {
+  readonly socket: Socket;
+  readonly owner: Sockets;
+  readonly isH2: boolean;
+  /** Requests on it now: at most one with HTTP/1. */
+  running = 0;
+  hasServed = false;
+  idleSince: number;
+
+  constructor(socket: Socket, owner: Sockets, now: number) {
+    this.socket = socket;
+    this.owner = owner;
+    this.isH2 = (socket as { readonly alpnProtocol?: unknown }).alpnProtocol === 'h2';
+    this.idleSince = now;
+  }
+}
+
+const pooled = new WeakMap<object, PooledSocket>();
+
+/**
+ * undici's channels report for the whole process and do not say whose handler a request has. But it tells a handler that its request begins
+ * (`onRequestStart`) in the same run of code in which it then writes the request's head, so the one announced last is it.
+ */
+let announced: Sender | undefined;
+
+/** To be called by a request's handler when it begins. */
+export function announce(sender: Sender): void {
+  announced = sender;
+}
+
+function onSendHeaders(message: unknown): void {
+  const entry = pooled.get((message as DiagnosticsChannel.ClientSendHeadersMessage).socket);
+  if (entry === undefined) return; // of somebody else's pool, or the way to a proxy
+  const sender = announced?.sockets === entry.owner ? announced : undefined;
+  announced = undefined;
+  entry.owner.onSend(entry, sender);
+}
+
+/** One subscription serves all pools: each one costs every request of the process. */
+const channel = 'undici:client:sendHeaders';
+let listening = 0;
+
+/** How long a socket above the limit of idle ones is kept, so that waves of requests do not dial anew for each. */
+const surplusMs = 5_000;
+
+/** The sockets of one pool: what they have carried, and which of them are idle. All O(1) but the closing of surplus ones. */
+export class Sockets {
+  dialled = 0;
+  sent = 0;
+  reused = 0;
+  h2 = 0;
+  readonly #clock: Clock;
+  readonly #maxIdle: number;
+  readonly #open = new Set<PooledSocket>();
+  #busy = 0;
+  #bytesSent = 0;
+  #bytesReceived = 0;
+  #sweep: Timer | undefined;
+  #isStopped = false;
+
+  constructor(clock: Clock, maxIdle: number) {
+    this.#clock = clock;
+    this.#maxIdle = maxIdle;
+    if (listening++ === 0) subscribe(channel, onSendHeaders);
+  }
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  get bytes(): { readonly sent: number; readonly received: number } {
+    let [sent, received] = [this.#bytesSent, this.#bytesReceived];
+    for (const { socket } of this.#open) {
+      sent += socket.bytesWritten;
+      received += socket.bytesRead;
+    }
+    return { sent, received };
+  }
+
+  /** The same connector, whose sockets count as this pool's. */
+  marking(connect: buildConnector.connector): buildConnector.connector {
+    return (target, callback) =>
+      connect(target, (...outcome) => {
+        const [, socket] = outcome;
+        if (socket) this.#add(socket);
+        callback(...outcome);
+      });
+  }
+
+  onSend(entry: PooledSocket, sender: Sender | undefined): void {
+    this.sent++;
+    if (entry.isH2) this.h2++;
+    const isReuse = entry.hasServed;
+    if (isReuse) this.reused++;
+    entry.hasServed = true;
+    if (sender === undefined) return;
+    if (entry.running++ === 0) this.#busy++;
+    sender.onSent(entry, isReuse);
+  }
+
+  /** A request on it is over. */
+  release(entry: PooledSocket): void {
+    if (--entry.running > 0) return;
+    this.#busy--;
+    entry.idleSince = this.#clock.now();
+    this.#watchSurplus();
+  }
+
+  /** Counts nothing any more. Idempotent. */
+  stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#sweep?.cancel();
+    if (--listening === 0) unsubscribe(channel, onSendHeaders);
+  }
+
+  #add(socket: Socket): void {
+    const entry = new PooledSocket(socket, this, this.#clock.now());
+    this.dialled++;
+    pooled.set(socket, entry);
+    this.#open.add(entry);
+    socket.once('close', () => this.#forget(entry));
+  }
+
+  /** Idempotent. */
+  #forget(entry: PooledSocket): void {
+    if (!this.#open.delete(entry)) return;
+    this.#bytesSent += entry.socket.bytesWritten;
+    this.#bytesReceived += entry.socket.bytesRead;
+  }
+
+  get #surplus(): number {
+    return this.#open.size - this.#busy - this.#maxIdle;
+  }
+
+  #watchSurplus(): void {
+    if (this.#surplus <= 0 || this.#sweep !== undefined || this.#isStopped) return;
+    this.#sweep = this.#clock.schedule(surplusMs, () => this.#closeSurplus(), { background: true });
+  }
+
+  /** Those idle longest go first. undici takes back what it was about to send on one and dials anew for it. */
+  #closeSurplus(): void {
+    this.#sweep = undefined;
+    const idle = [...this.#open].filter((entry) => entry.running === 0).sort((a, b) => a.idleSince - b.idleSince);
+    const until = this.#clock.now() - surplusMs + roundingMs;
+    for (const entry of idle.slice(0, Math.max(0, this.#surplus))) {
+      if (entry.idleSince > until) break;
+      this.#forget(entry);
+      entry.socket.destroy();
+    }
+    this.#watchSurplus();
+  }
+}
