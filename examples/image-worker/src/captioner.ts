@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { Limit, Warmpath } from '@warmpath/core';
+import { type Limit, type Policy, type Warmpath, wrap } from '@warmpath/core';
 import type { ChatModel } from '@warmpath/core/models';
 import { Cached, InjectWarmpath, RateLimited, WithFallback, withCacheReports } from '@warmpath/nestjs';
 import { ImageProcessor, type ProcessedImage } from './image-processor.js';
@@ -32,6 +32,8 @@ export class Captioner {
   readonly #model: ChatModel | undefined;
   readonly #images: ImageProcessor;
   readonly #warmpath: Warmpath;
+  /** Tries again, unless the model's server has failed too often of late. */
+  readonly #asking: Policy;
 
   constructor(
     @Inject(VISION_MODEL) model: ChatModel | undefined,
@@ -41,6 +43,7 @@ export class Captioner {
     this.#model = model;
     this.#images = images;
     this.#warmpath = warmpath;
+    this.#asking = wrap(warmpath.retry('caption', { attempts: 2, timeout: '60s' }), warmpath.breaker('caption'));
   }
 
   /** The caption of an image, and whether it was kept from an earlier upload of the same bytes. */
@@ -86,10 +89,7 @@ export class Captioner {
   })
   async modelled({ resized }: Captioned, model: ChatModel): Promise<Caption | null> {
     const image = await this.#images.forModel(resized);
-    const said = await this.#warmpath.retry('caption', ({ signal }) => this.look(image, model, signal), {
-      attempts: 2,
-      timeout: '60s',
-    });
+    const said = await this.#asking(({ signal }) => this.look(image, model, signal));
     const text = said.trim();
     return text === '' ? null : { text, source: 'model' };
   }

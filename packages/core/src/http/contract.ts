@@ -1,5 +1,6 @@
 import type { ByteSize, Clock, Duration } from '../kernel/index.js';
 import type { HttpErrorKind, HttpEvent } from './events.js';
+import type { HttpCacheOptions, HttpCacheStats } from './http-cache-store.js';
 
 /** Names of any case, with their values. */
 export type HttpHeaders = Readonly<Record<string, string>>;
@@ -63,6 +64,8 @@ export interface HttpPoolOptions {
   readonly tls?: HttpTlsOptions;
   /** The address of a proxy, or `'env'` for what HTTP_PROXY, HTTPS_PROXY and NO_PROXY say. Default: none, whatever the environment says. */
   readonly proxy?: string | URL;
+  /** Keeps responses to GET in a store, as their HTTP headers allow. Default: none. */
+  readonly cache?: Omit<HttpCacheOptions, 'clock'>;
   /** Every request of this service may be sent twice, POST as well. Default false. */
   readonly idempotent?: boolean;
   readonly clock?: Clock;
@@ -138,6 +141,8 @@ export interface HttpPoolStats {
   readonly bytesReceived: number;
   /** Requests sent once more because a socket that had been idle turned out to be closed, or a server refused a stream unread. */
   readonly redialled: number;
+  /** What the cache has done; undefined without one. Requests that it answers are not among those above. */
+  readonly cache: HttpCacheStats | undefined;
   /** Requests sent, by protocol. */
   readonly protocols: { readonly h1: number; readonly h2: number };
 }

@@ -338,6 +338,32 @@ describe('a store in trouble', () => {
     expect(await bodies(gateway, {}, {})).toEqual(['answer 5', 'answer 5']);
   });
 
+  it('is told of all that is to be forgotten, also of what comes while it is being told', async () => {
+    const store = chaosStore(memoryStore(), { clock: systemClock });
+    const gateway = await start(store, counting(fresh));
+    const paths = ['/a', '/b', '/c'].map((path) => ({ path }));
+    await bodies(gateway, ...paths);
+    store.trouble(5, 'invalidate');
+    await Promise.all(paths.map(async (each) => gateway.ask({ ...each, method: 'PUT' })));
+    const peer = await gateway.peer();
+    expect(await bodies(peer, ...paths)).toEqual(['answer 7', 'answer 8', 'answer 9']);
+  });
+
+  it('is told to forget everything once it owes more than can be remembered', async () => {
+    const store = chaosStore(memoryStore(), { clock: systemClock });
+    const gateway = await start(store, (req, res) => {
+      const links = Array.from({ length: 1_100 }, (_, at) => `/${at}`);
+      if (req.method === 'PUT') res.writeHead(204, { 'content-location': links.at(gateway.asked.length) }).end();
+      else res.writeHead(200, fresh).end(`answer ${gateway.asked.length}`);
+    });
+    expect(await bodies(gateway, {}, {})).toEqual(['answer 1', 'answer 1']);
+    store.trouble('reject', 'invalidate');
+    for (let count = 0; count < 600; count++) await gateway.ask({ method: 'PUT', path: `/of/${count}` });
+    store.trouble(undefined, 'invalidate');
+    while ((await gateway.ask()).text !== (await gateway.ask()).text);
+    expect(store.calls).toContain('invalidate clear');
+  });
+
   it.each<[string, (bytes: Uint8Array) => Uint8Array]>([
     ['cut off', (bytes) => bytes.subarray(0, -3)],
     ['of a bit that has turned', (bytes) => bytes.map((byte, at) => (at === 40 ? byte ^ 1 : byte))],

@@ -1,7 +1,7 @@
 import { hasSubscribers } from 'node:diagnostics_channel';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { failureOf, poolOf, serve, until } from '../../test/http-set-up.js';
-import { createFakeClock, startModelServer } from '../testing/index.js';
+import { createFakeClock, memoryStore, startModelServer } from '../testing/index.js';
 import { createHttpPool, type HttpEvent, type HttpPool } from './index.js';
 
 async function modelServer(): ReturnType<typeof startModelServer> {
@@ -92,6 +92,19 @@ describe('an HTTP pool', () => {
     await pool.request('/');
     expect(pool.stats()).toMatchObject({ open: 2, dialled: 6 });
     expect(clock.pending).toBe(0);
+  });
+
+  it('answers from a cache what its HTTP headers allow, and sends nothing for it', async () => {
+    let asked = 0;
+    const { url } = await serve((_, res) => void res.setHeader('cache-control', 'max-age=60').end(`answer ${++asked}`));
+    const pool = poolOf({ baseUrl: url, cache: { store: memoryStore() } });
+    expect((await pool.request('/a')).text()).toBe('answer 1');
+    await until(() => pool.stats().cache?.kept === 1);
+    expect((await pool.request('/a')).text()).toBe('answer 1');
+    expect((await pool.request('/a', { headers: { 'cache-control': 'no-cache' } })).text()).toBe('answer 2');
+    expect((await pool.request('/b')).text()).toBe('answer 3');
+    expect(pool.stats()).toMatchObject({ sent: 3, inFlight: 0, cache: { found: 2, missed: 2 } });
+    expect(poolOf().stats().cache).toBeUndefined();
   });
 
   it('reports what fails, and nothing of what does not', async () => {

@@ -5,6 +5,7 @@ import type { HttpBody, HttpPool, HttpPoolOptions, HttpPoolStats, HttpRequestIni
 import { acceptedEncodings } from './decompression.js';
 import { closedError } from './errors.js';
 import { Exchange } from './exchange.js';
+import { type HttpCacheInterceptor, httpCacheInterceptor } from './http-cache-store.js';
 import { closeRules, type PoolSettings, poolSettings, requestRules } from './options.js';
 import { createFetch } from './pool-fetch.js';
 import { isRepeatable } from './repeatable.js';
@@ -22,7 +23,9 @@ export function createHttpPool(options?: HttpPoolOptions): HttpPool {
   const settings = poolSettings('createHttpPool()', options);
   const wire = new Wire(settings);
   const service = new Service(settings);
-  const dispatch: Dispatcher.Dispatch = (request, handler) => new Exchange(wire, request, handler).begin();
+  const exchange: Dispatcher.Dispatch = (request, handler) => new Exchange(wire, request, handler).begin();
+  const cache = settings.cache && httpCacheInterceptor({ ...settings.cache, clock: settings.clock });
+  const dispatch = cache ? cache(exchange) : exchange;
   const aborts = new AbortWatch<Leaver>((members, signal) => {
     const reason = abortReason(signal);
     for (const member of members) member.stop(reason, signal);
@@ -55,11 +58,11 @@ export function createHttpPool(options?: HttpPoolOptions): HttpPool {
       idempotent: settings.idempotent,
       isClosed: () => closing !== undefined,
     }),
-    stats: () => statsOf(wire),
+    stats: () => statsOf(wire, cache),
     close(closeOptions) {
       checkOptions('close()', closeOptions, closeRules);
       const { drain = '5s' } = closeOptions ?? {};
-      closing ??= closeWithin(wire, durationMs(drain));
+      closing ??= closeWithin(wire, cache, durationMs(drain));
       return closing;
     },
   };
@@ -126,7 +129,7 @@ function askedOf(request: PreparedRequest, init: HttpRequestInit | undefined, { 
   };
 }
 
-function statsOf(wire: Wire): HttpPoolStats {
+function statsOf(wire: Wire, cache: HttpCacheInterceptor | undefined): HttpPoolStats {
   const { sockets, inFlight, running, ok, redialled } = wire;
   const { dialled, sent, reused, h2, open, bytes } = sockets;
   return {
@@ -142,13 +145,15 @@ function statsOf(wire: Wire): HttpPoolStats {
     bytesSent: bytes.sent,
     bytesReceived: bytes.received,
     redialled,
+    cache: cache?.stats(),
     protocols: { h1: sent - h2, h2 },
   };
 }
 
 /** undici's own graceful close cannot be cut short: an Agent that is closing forgets what it would have to destroy. */
-async function closeWithin(wire: Wire, drainMs: number): Promise<void> {
+async function closeWithin(wire: Wire, cache: HttpCacheInterceptor | undefined, drainMs: number): Promise<void> {
   await wire.drained(drainMs);
+  await cache?.settled();
   await wire.transport.destroy();
   wire.sockets.stop();
 }

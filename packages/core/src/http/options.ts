@@ -31,6 +31,7 @@ const poolRules: Rules<HttpPoolOptions> = {
   decompress: rule.boolean,
   tls: { ...rule.object, secret: true },
   proxy: rule.either(rule.url, { text: "'env'", allows: (value) => value === 'env' }),
+  cache: rule.object,
   idempotent: rule.boolean,
   clock: ambientRules.clock,
   onEvent: ambientRules.onEvent,
@@ -84,6 +85,7 @@ export interface PoolSettings {
   readonly decompress: boolean;
   readonly tls: HttpTlsOptions;
   readonly proxy: URL | 'env' | undefined;
+  readonly cache: HttpPoolOptions['cache'];
   readonly idempotent: boolean;
   readonly clock: Clock;
   readonly onEvent: ((event: HttpEvent) => void) | undefined;
@@ -118,6 +120,7 @@ export function poolSettings(where: string, options: HttpPoolOptions | undefined
     decompress,
     tls,
     proxy: proxy === undefined || proxy === 'env' ? proxy : new URL(proxy),
+    cache: options?.cache,
     idempotent,
     clock,
     onEvent: safeListener(options?.onEvent),

@@ -13,7 +13,6 @@ async function echo(): Promise<{ readonly url: string; readonly seen: Seen[] }> 
     const chunks: Buffer[] = [];
     for await (const chunk of req) chunks.push(chunk as Buffer);
     seen.push({
-      ...(req as unknown as Seen),
       method: req.method ?? '',
       url: req.url ?? '',
       headers: req.headers as Seen['headers'],

@@ -19,6 +19,12 @@ const inside = (): CallContext => {
 };
 
 describe('runInContext', () => {
+  it('gives the work nothing: it may be the `next` of a middleware', () => {
+    const given: unknown[][] = [];
+    runInContext({ tenant: 'a' }, (...args: unknown[]) => given.push(args));
+    expect(given).toEqual([[]]);
+  });
+
   it('gives work its context, and none outside of it', () => {
     expect(currentContext()).toBeUndefined();
     expect(runInContext({ tenant: 'acme' }, () => inside().tenant)).toBe('acme');

@@ -87,7 +87,7 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
     callerRetries: context.callerRetries ?? outer?.callerRetries,
     attributes: { ...outer?.attributes, ...context.attributes },
   };
-  return runWithin(merged, work);
+  return runBare(merged, work);
 }
 
 /**
@@ -102,7 +102,7 @@ export function runShared<T>(
   budget: AttemptBudget | undefined,
   work: () => T,
 ): T {
-  return runWithin(new SharedContext(source, tenant, budget), work);
+  return runBare(new SharedContext(source, tenant, budget), work);
 }
 
 /** Runs `work` in a context that is complete as it is: nothing of the current one is added. */
@@ -116,6 +116,11 @@ const byHand = { requireManualDestroy: true };
 function enter<Context extends CallContext, T>(context: Context, work: (context: Context) => T): T {
   storage.enterWith(context);
   return work(context);
+}
+
+/** For work that must not be given anything, such as the `next` of a middleware. */
+function runBare<T>(context: CallContext, work: () => T): T {
+  return runWithin(context, () => work());
 }
 
 const outside = AsyncLocalStorage.snapshot();

@@ -85,7 +85,7 @@ describe.each(names)('%s over a real server', (name) => {
       await model.generate(request);
       await turn();
     }
-    expect(pool.stats()).toEqual({ requests: 10, dials: 1, reuse: 0.9 });
+    expect(pool.stats()).toMatchObject({ sent: 10, dialled: 1, reuseRate: 0.9 });
     expect(server.aborted).toBe(0);
   });
 

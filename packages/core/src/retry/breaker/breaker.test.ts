@@ -198,6 +198,22 @@ describe('what a breaker counts', () => {
     expect(policy.stats()).toMatchObject({ calls: 2, failures: 1 });
   });
 
+  it('is not a stream that breaks off because its caller has left', async () => {
+    const { policy, clock } = setUp();
+    const caller = new AbortController();
+    const produce = async function* ({ signal }: { signal: AbortSignal }) {
+      yield 'a';
+      await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    };
+    const chunks = await policy(firstChunk(produce, { clock }), caller);
+    const all = Array.fromAsync(chunks);
+    await clock.settle();
+    caller.abort(new Error('closed the tab'));
+    await expect(all).rejects.toThrow('closed the tab');
+    await clock.settle();
+    expect(policy.stats()).toMatchObject({ calls: 1, failures: 0 });
+  });
+
   it('is not a stream that its reader leaves', async () => {
     const { policy, clock } = setUp();
     const produce = async function* () {
@@ -232,11 +248,13 @@ describe('a breaker that is half-open', () => {
   };
 
   it('lets as many probes through as it may, and no more', async () => {
-    const { policy, begin } = await halfOpen();
+    const { policy, begin, clock } = await halfOpen();
     expect([policy.state, policy.allows()]).toEqual(['half-open', true]);
     const probes = [begin(), begin(), begin()];
     expect(policy.allows()).toBe(false);
     await expect(policy(vi.fn())).rejects.toThrow('It is being tried again right now.');
+    await clock.advance(4_000);
+    await expect(policy(vi.fn())).rejects.toMatchObject({ details: { retryAfterMs: 6_000 } });
     probes[0]?.resolve('well');
     await probes[0]?.outcome;
     expect(policy.state).toBe('half-open');
@@ -253,7 +271,7 @@ describe('a breaker that is half-open', () => {
       await probe.outcome;
     }
     expect(policy.stats()).toMatchObject({ state: 'open', pauseLeftMs: 20_000 });
-    await expect(policy(vi.fn())).rejects.toThrow('of 2 calls to try it again 2 have failed');
+    await expect(policy(vi.fn())).rejects.toThrow('2 of 2 probes have failed. It is tried again in 20000 ms.');
   });
 
   it('counts a slow probe as a bad one', async () => {
@@ -262,7 +280,7 @@ describe('a breaker that is half-open', () => {
     await clock.advance(1_000);
     probe.resolve('late');
     expect(await probe.outcome).toBe('late');
-    await expect(policy(vi.fn())).rejects.toThrow('0 have failed and 1 were slow');
+    await expect(policy(vi.fn())).rejects.toThrow('0 of 1 probes have failed, 1 took 1000 ms or longer');
   });
 
   it('gives the permit of a probe that says nothing to the next one', async () => {

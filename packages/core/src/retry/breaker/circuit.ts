@@ -96,7 +96,8 @@ export class Circuit {
   /** Infinity while it is held open. Of one that is half-open: until a probe that is lost makes room, at the latest. */
   waitMs(now: number): number {
     if (this.#state === 'open') return Math.max(0, this.#openUntil - now);
-    return this.allows(now) ? 0 : Math.max(0, (this.#permits[0] ?? now) + this.#stepMs - now);
+    const oldest = this.#permits.find((begunAt) => begunAt + this.#stepMs > now);
+    return oldest === undefined || this.allows(now) ? 0 : oldest + this.#stepMs - now;
   }
 
   hold(now: number): void {

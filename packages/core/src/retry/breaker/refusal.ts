@@ -36,7 +36,7 @@ function reasonOf({ why, calls, failures, slow }: OpenCause, terms: BreakerTerms
     case 'slow-rate':
       return `${percent(slow, calls)} of ${which} took ${slowCallMs} ms or longer`;
     case 'probes':
-      return `of ${calls} calls to try it again ${failures} have failed${slow > 0 ? ` and ${slow} were slow` : ''}`;
+      return `${failures} of ${calls} probes have failed${slow > 0 ? `, ${slow} took ${slowCallMs} ms or longer` : ''}`;
     case 'held':
       return 'it is held open';
   }

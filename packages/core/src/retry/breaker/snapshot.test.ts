@@ -45,6 +45,23 @@ describe('a breaker that is saved', () => {
     expect(there.policy.state).toBe('open');
   });
 
+  it.each([
+    [19_999, 40_000],
+    [20_000, 10_000],
+  ])('remembers its last pause for as long as that was: %i ms later it pauses %i ms', async (passedMs, pauseMs) => {
+    const here = await processAt({ probes: 1 }, 0);
+    told(here.policy, '-----');
+    await here.clock.advance(10_000);
+    told(here.policy, '-');
+    await here.clock.advance(20_000);
+    told(here.policy, '+');
+    await here.clock.advance(5_000);
+    const there = await processAt({ probes: 1 }, 1e6, wall + 30_000 + passedMs);
+    there.policy.restore(sent(here.policy.save()));
+    told(there.policy, '-----');
+    expect(there.policy.stats().pauseLeftMs).toBe(pauseMs);
+  });
+
   it('lets outcomes grow old while nobody has it', async () => {
     const here = await processAt({}, 5_000);
     told(here.policy, '--');
@@ -88,10 +105,15 @@ describe('a breaker that is saved', () => {
   });
 
   it('leaves out the outcomes of a window of another kind', async () => {
-    const here = await processAt({ window: { calls: 20 } }, 0);
-    told(here.policy, '---');
-    for (const window of ['30s', '10s'] as const) {
-      const there = await processAt({ window }, 0);
+    const windows = [{ calls: 20 }, '30s', '10s'] as const;
+    for (const [from, to] of [
+      [0, 1],
+      [1, 0],
+      [1, 2],
+    ] as const) {
+      const here = await processAt({ window: windows[from] }, 0);
+      told(here.policy, '---');
+      const there = await processAt({ window: windows[to] }, 0);
       there.policy.restore(sent(here.policy.save()));
       expect(there.policy.stats()).toMatchObject({ calls: 0, consecutive: 3 });
     }

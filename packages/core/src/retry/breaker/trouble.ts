@@ -1,24 +1,15 @@
 import { failureClass, isWarmpathError, type WarmpathErrorCode } from '../../kernel/index.js';
 
-/** What a policy inside says where the backend has not been asked. A connection that is refused is not of these. */
-const refusals: ReadonlySet<WarmpathErrorCode> = new Set<WarmpathErrorCode>([
-  'WP_BREAKER_OPEN',
-  'WP_OVERLOADED',
-  'WP_RATE_LIMITED',
-]);
-
 /** Trouble also where the same may not be sent again, as after a POST that was reset. */
 const troubles: ReadonlySet<WarmpathErrorCode> = new Set<WarmpathErrorCode>(['WP_DEADLINE', 'WP_HTTP_FAILED']);
 
 /**
  * Whether an error says that the backend is in trouble, which is not quite whether trying again can help: a status of 5xx does, even
- * where the server or the kind of request forbids to try again.
+ * where the server or the kind of request forbids to try again. Our own refusals, by which nothing was asked of it, do not; a
+ * connection that is refused does.
  */
 export function isTrouble(error: unknown): boolean {
-  if (isWarmpathError(error)) {
-    if (refusals.has(error.code)) return false;
-    if (troubles.has(error.code)) return true;
-  }
+  if (isWarmpathError(error) && troubles.has(error.code)) return true;
   const status = statusOf(error);
   if (status !== undefined && status >= 500) return status !== 501 && status !== 529;
   return failureClass(error) === 'transient';

@@ -167,6 +167,14 @@ describe('bulkhead', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('refuses at once whoever has no time to wait', async () => {
+    const { begin, clock, policy } = setUp({ maxConcurrent: 1, maxWaiting: 9 });
+    begin('a');
+    await expect(runInContext({ deadline: 0 }, () => begin('b'))).rejects.toMatchObject({ code: 'WP_OVERLOADED' });
+    expect(policy.stats()).toMatchObject({ waiting: 0, rejected: 1 });
+    expect(clock.pending).toBe(0);
+  });
+
   it('has one timer for all who wait', async () => {
     const { begin, clock } = setUp({ maxConcurrent: 1, maxWaiting: 1_000, timeout: '1m' });
     for (let index = 0; index < 1_000; index++) begin(`${index}`);
@@ -235,8 +243,9 @@ describe('a bulkhead with an adaptive limit', () => {
   async function load(options: BulkheadOptions, msOf: (running: number) => number) {
     const { policy, clock, events } = setUp({ maxWaiting: 1_000, ...options });
     let running = 0;
+    let peak = 0;
     const work = async () => {
-      running++;
+      peak = Math.max(peak, ++running);
       await new Promise<void>((resolve) => clock.schedule(msOf(running), resolve));
       running--;
     };
@@ -247,12 +256,13 @@ describe('a bulkhead with an adaptive limit', () => {
     await clock.settle();
     while (clock.pending > 0) await clock.advance(1_000);
     await all;
-    return { stats: policy.stats(), events };
+    return { stats: policy.stats(), events, peak };
   }
 
   it('grows while calls take no longer, and says so', async () => {
-    const { stats, events } = await load({ maxConcurrent: { initial: 10, max: 30 } }, () => 100);
-    expect(stats.limit).toBeGreaterThan(12);
+    const { stats, events, peak } = await load({ maxConcurrent: { initial: 10, max: 30 } }, () => 100);
+    expect(stats.limit).toBe(30);
+    expect(peak).toBe(30);
     expect(events).toContainEqual({ type: 'bulkhead.resized', name: 'gpt', from: 10, to: 11 });
     expect(stats).toMatchObject({ running: 0, waiting: 0, rejected: 0 });
   });
@@ -260,6 +270,19 @@ describe('a bulkhead with an adaptive limit', () => {
   it('falls while calls take the longer the more there are', async () => {
     const { stats } = await load({ maxConcurrent: { initial: 40, min: 3 } }, (running) => 20 * running);
     expect(stats.limit).toBeLessThan(15);
+  });
+
+  it('falls when calls do not end in time', async () => {
+    const { policy, clock } = setUp({ maxConcurrent: { initial: 20 }, maxWaiting: 99 });
+    const ask = wrap(policy, timeout({ after: '5s', clock }));
+    for (const ms of [100, 100, 100, 60_000, 60_000]) {
+      const work = () => new Promise<void>((resolve) => clock.schedule(ms, resolve));
+      const all = Promise.allSettled(Array.from({ length: 20 }, () => ask(work)));
+      await clock.settle();
+      while (clock.pending > 0) await clock.advance(1_000);
+      await all;
+    }
+    expect(policy.stats().limit).toBeLessThan(20);
   });
 
   it('goes by the time of a chunk where it is told to, whatever answers take', async () => {
