@@ -13,9 +13,11 @@ import { SimulatedClock } from './simulated-clock.js';
 /** A physical attempt, as the backend saw it. */
 interface Reached {
   readonly call: number;
-  readonly at: number;
   /** It refused the connection: nothing was sent. */
   readonly isRefused: boolean;
+  /** Whether it ends when its signal is aborted. */
+  readonly listens: boolean;
+  endedAt: number;
 }
 
 /** Somebody who asks once. */
@@ -47,8 +49,9 @@ export interface Seen {
   readonly faults: readonly string[];
   /** Physical attempts that the backends counted, but for those that they refused. */
   readonly physical: number;
-  /** Calls of which at least one attempt arrived. */
+  /** Calls of which at least one attempt arrived, and the most attempts that arrived of one. */
   readonly served: number;
+  readonly mostOfOne: number;
   /** Attempts that events told of, but for those that nothing was sent for. */
   readonly reported: number;
   /** Extra attempts that the budget has given. */
@@ -173,19 +176,24 @@ class PolicyWorld implements World {
     if (settledAt !== undefined && settledAt > caller.deadline) this.#faults.push(`caller ${id} has waited too long`);
     const listeners = getEventListeners(leaving.signal, 'abort').length;
     if (listeners > 0) this.#faults.push(`the signal of caller ${id} has ${listeners} listeners`);
-    const attempts = this.#reached.filter((each) => each.call === id && !each.isRefused).length;
-    if (attempts > caller.ledgerLimit) {
-      this.#faults.push(`${attempts} attempts for caller ${id}, whose ledger has ${caller.ledgerLimit}`);
+    const attempts = this.#reached.filter((each) => each.call === id && !each.isRefused);
+    if (attempts.length > caller.ledgerLimit) {
+      this.#faults.push(`${attempts.length} attempts for caller ${id}, whose ledger has ${caller.ledgerLimit}`);
+    }
+    if (attempts.some(({ listens, endedAt }) => listens && endedAt > (settledAt ?? 0))) {
+      this.#faults.push(`an attempt for caller ${id} goes on, who has an outcome`);
     }
   }
 
   seen(all: readonly Caller[]): Seen {
     if (this.clock.pending > 0) this.#faults.push(`${this.clock.pending} timers are left`);
     const arrived = this.#reached.filter(({ isRefused }) => !isRefused);
+    const byCaller = Object.values(Object.groupBy(arrived, ({ call }) => call));
     return {
       faults: this.#faults,
       physical: arrived.length,
-      served: new Set(arrived.map(({ call }) => call)).size,
+      served: byCaller.length,
+      mostOfOne: Math.max(...byCaller.map((attempts) => attempts?.length ?? 0)),
       reported: this.#reported,
       granted: this.#grants.length,
       succeeded: all.filter(({ outcome }) => outcome === 'ok').length,
@@ -205,24 +213,26 @@ class PolicyWorld implements World {
     const now = this.clock.now();
     const weather = this.#weatherOf(backend);
     const isRefused = weather.failureRate > 0 && this.#chance() < 0.1;
-    this.#reached.push({ call: caller.id, at: now, isRefused });
+    const reached: Reached = { call: caller.id, isRefused, listens: this.#chance() < 0.8, endedAt: now };
+    this.#reached.push(reached);
     if (caller.leaving.signal.aborted) this.#faults.push(`an attempt for caller ${caller.id}, who has left`);
     else if (signal.aborted) this.#faults.push(`an attempt for caller ${caller.id} that is aborted before it begins`);
     if (now >= caller.deadline) this.#faults.push(`an attempt for caller ${caller.id} after the deadline`);
     if (isRefused) throw Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
     const error = this.#chance() < weather.failureRate ? this.#error() : undefined;
-    const listens = this.#chance() < 0.8;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const leave = (): void => {
+      reached.endedAt = this.clock.now();
       timer.cancel();
       reject(signal.reason);
     };
     const timer = this.clock.schedule(-Math.log(1 - this.#chance()) * weather.latencyMs, () => {
+      reached.endedAt = this.clock.now();
       signal.removeEventListener('abort', leave);
       if (error) reject(error);
       else resolve('answer');
     });
-    if (listens) signal.addEventListener('abort', leave, { once: true });
+    if (reached.listens) signal.addEventListener('abort', leave, { once: true });
     return promise;
   }
 

@@ -147,11 +147,23 @@ const pairs: Readonly<Record<string, (world: World) => Ask>> = {
   },
 };
 
-describe.each(Object.entries(pairs))('%s', (_, make) => {
+/** Attempts of one call: a retry makes four, and none in the place of another that tries again. */
+const most: Readonly<Record<string, number>> = {
+  retry: 4,
+  'retry x retry': 4,
+  'retry x breaker x bulkhead': 4,
+  'hedge x breaker': 2,
+  'timeout x hedge': 2,
+  'timeout x fallback': 3,
+  'fallback x breaker': 3,
+};
+
+describe.each(Object.entries(pairs))('%s', (name, make) => {
   it.each(seeds)('keeps to budget, ledger, deadline and caller, and says what it did (seed %i)', async (seed) => {
     const seen = await livesThrough(make, seed, callers);
     expect(seen.faults).toEqual([]);
     expect(seen.physical - seen.served).toBeLessThanOrEqual(seen.granted);
+    expect(seen.mostOfOne).toBeLessThanOrEqual(most[name] ?? Number.POSITIVE_INFINITY);
     expect(seen.reported).toBe(seen.physical);
     expect(seen.succeeded).toBeGreaterThan(0);
   });

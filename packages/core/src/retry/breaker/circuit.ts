@@ -171,8 +171,8 @@ export class Circuit {
     const { calls, failures, slow } = window;
     const isEnough = calls >= minCalls;
     if (this.#consecutive >= consecutive) this.#trip('consecutive', now);
-    else if (isEnough && failures >= failureRate * calls) this.#trip('failure-rate', now);
-    else if (isEnough && slow >= slowRate * calls) this.#trip('slow-rate', now);
+    else if (isEnough && failures / calls >= failureRate) this.#trip('failure-rate', now);
+    else if (isEnough && slow / calls >= slowRate) this.#trip('slow-rate', now);
   }
 
   /** Decides as soon as the probes that are left can change nothing. */
@@ -182,9 +182,9 @@ export class Circuit {
     if (isFailure) this.#probesFailed++;
     if (isSlow) this.#probesSlow++;
     const left = probes - this.#probed;
-    if (this.#probesFailed >= failureRate * probes || this.#probesSlow >= slowRate * probes) this.#trip('probes', now);
-    else if (this.#probesFailed + left < failureRate * probes && this.#probesSlow + left < slowRate * probes)
-      this.#close(now);
+    const [failed, slow] = [this.#probesFailed, this.#probesSlow];
+    if (failed / probes >= failureRate || slow / probes >= slowRate) this.#trip('probes', now);
+    else if ((failed + left) / probes < failureRate && (slow + left) / probes < slowRate) this.#close(now);
   }
 
   #trip(why: OpenReason, now: number): void {

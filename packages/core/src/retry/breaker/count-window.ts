@@ -49,7 +49,7 @@ export class CountWindow implements OutcomeWindow {
   restore(saved: SavedWindow): void {
     this.clear();
     if (!('outcomes' in saved)) return;
-    for (const digit of saved.outcomes.slice(-this.#size)) this.add((Number(digit) & 1) > 0, (Number(digit) & 2) > 0);
+    for (const digit of saved.outcomes) this.add((Number(digit) & 1) > 0, (Number(digit) & 2) > 0);
   }
 }
 

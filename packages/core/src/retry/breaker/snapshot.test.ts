@@ -119,6 +119,16 @@ describe('a breaker that is saved', () => {
     }
   });
 
+  it('pauses as ever, whatever the last pause is said to have been', async () => {
+    const { policy } = await processAt({}, 0);
+    policy.open();
+    const cause = { why: 'probes', calls: 1, failures: 1, slow: 0 } as const;
+    policy.restore({ ...policy.save(), cause });
+    expect(policy.state).toBe('half-open');
+    told(policy, '--');
+    expect(policy.stats().pauseLeftMs).toBe(20_000);
+  });
+
   it('ends what was under way before', async () => {
     const { policy } = await processAt({}, 0);
     const { promise, reject } = Promise.withResolvers<never>();

@@ -16,7 +16,7 @@ const outcomes = fc.array(
     isSlow: fc.boolean(),
     afterMs: fc.constantFrom(0, 0, 0, 1, 3, 10, 99, 100, 101),
   }),
-  { maxLength: 300 },
+  { maxLength: 300, size: 'max' },
 );
 
 /** Adds one after the other, and compares each time with what a list of all says; saved and restored now and then. */

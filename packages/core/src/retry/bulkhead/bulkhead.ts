@@ -78,8 +78,10 @@ class Places {
       throw error;
     }
     this.#noteDuration(begunAt);
-    if (value instanceof BegunStream) void value.ended.then((end: StreamEnd) => this.#endStream(end));
-    else this.#leave();
+    if (value instanceof BegunStream) {
+      void value.ended.then((end: StreamEnd) => this.#endStream(end));
+      this.#admit(); // the limit may have grown
+    } else this.#leave();
     return value;
   }
 
@@ -105,9 +107,13 @@ class Places {
     this.#leave();
   }
 
-  /** Something waits only while all places are taken. */
   #leave(): void {
     this.#running--;
+    this.#admit();
+  }
+
+  /** Something waits only while all places are taken. */
+  #admit(): void {
     while (this.#running < this.#limit.places) {
       const enteredAt = this.#line.serve();
       if (enteredAt === undefined) return;

@@ -42,9 +42,9 @@ export function placesOf({ limit, steps }: GradientState, { min }: GradientBound
 /**
  * One step of a limit by the gradient of the round-trip time, as in Gradient2 of Netflix's concurrency-limits: where calls take longer
  * than in the long term, the limit falls in that proportion, by half at the most, and it grows by what a queue may hold otherwise.
- * Two things are ours. The growth is a third of the square root of the limit, so that it is small for a small one. And since a long-term average that
- * saturated calls are part of follows the queue that it should show, every hundredth step halves the limit for two, and takes the second
- * of them as the long-term time, as their first Gradient did.
+ * Two things are ours. The growth is a third of the square root of the limit, so that it is small for a small one. And since a long-term
+ * average that saturated calls are part of follows the queue that it should show, every hundredth step halves the limit for two, and
+ * takes the second of them as the long-term time, as their first Gradient did.
  * @param shortMs the mean time of the calls since the last step
  * @param peak the most that ran at once meanwhile: the limit says nothing where less than half of it was in use
  */
