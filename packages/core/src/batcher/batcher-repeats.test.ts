@@ -249,7 +249,9 @@ describe('a 500, which may be an item’s fault, when trying again has not helpe
 
   it('is looked into at once where others try again', async () => {
     const { batcher, clock, sent } = setUp([poisonous]);
-    const loads = runInContext({ running: { kind: 'first', waitedMs: 0, isRetried: true, claimed: true } }, () => batcher.loadSettled(items));
+    const loads = runInContext({ running: { kind: 'first', waitedMs: 0, isRetried: true, claimed: true } }, () =>
+      batcher.loadSettled(items),
+    );
     await clock.settle();
     expect(await loads).toEqual(answers);
     expect(sent.every(({ attempt }) => attempt === 1)).toBe(true);

@@ -90,6 +90,10 @@ describe('a refusal of the items', () => {
   it('is a RangeError, where something is too large for the platform', () => {
     expect(classifyFailure(new RangeError('Invalid string length exceeded'))).toBe('composition');
   });
+
+  it('is a response too large, which fewer items make smaller', () => {
+    expect(classifyFailure(new WarmpathError('WP_RESPONSE_TOO_LARGE', 'over 64 MiB'))).toBe('composition');
+  });
 });
 
 describe('what a status says', () => {
@@ -174,6 +178,9 @@ describe('trouble of the network', () => {
     new WarmpathError('WP_DEADLINE', 'late'),
     new WarmpathError('WP_RATE_LIMITED', 'full', { details: { retryAfterMs: 100 } }),
     new WarmpathError('WP_OVERLOADED', 'full'),
+    new WarmpathError('WP_BREAKER_OPEN', 'left alone', { details: { retryAfterMs: 100 } }),
+    new WarmpathError('WP_HTTP_FAILED', 'broke off', { cause: failing('reset', { code: 'ECONNRESET' }) }),
+    new WarmpathError('WP_HTTP_STATUS', 'answered with 503', { details: { status: 503 } }),
   ])('and time are transient as well: %s', (error) => {
     expect(classifyFailure(error)).toBe('transient');
   });
@@ -198,6 +205,8 @@ describe('what no item can help', () => {
     nonRetryable(failing('busy', { status: 503 })),
     failing('busy', { status: 503, retryable: false }),
     failing('gone', { status: 410 }),
+    failing('Rate limit reached on tokens per day (TPD)', { status: 429 }),
+    new WarmpathError('WP_HTTP_FAILED', 'not reached', { cause: failing('expired', { code: 'CERT_HAS_EXPIRED' }) }),
   ])('is global: %s', (error) => {
     expect(classifyFailure(error)).toBe('global');
   });

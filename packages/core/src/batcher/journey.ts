@@ -87,15 +87,15 @@ export class Journey<Item, Result, Key> {
   }
 
   async #repeat(loads: Loads<Item, Result>, rest: Loads<Item, Result>, error: unknown, attempt: number): Promise<void> {
-    const { attempts, random } = this.#config;
-    const askedMs = retryAfterMs(error) ?? 0;
+    const { attempts, clock, random } = this.#config;
+    const askedMs = retryAfterMs(error, clock.wall()) ?? 0;
     if (isAmbiguous(error) && (attempt >= attempts || rest.every(isTriedOutside))) {
       this.#isTired = true;
       return this.#mend(loads, { error, kind: 'unknown' }, attempt, false);
     }
     if (attempt >= attempts || askedMs > longestPauseMs) return this.#sender.fail(rest, error);
     const pauseMs = askedMs + fullJitterMs(attempt - 1, firstPauseMs, longestPauseMs, random);
-    const backAt = this.#config.clock.now() + pauseMs;
+    const backAt = clock.now() + pauseMs;
     const again = rest.filter((load) => !isTriedOutside(load) && isWaitedForAt(load, backAt));
     if (again.length === 0 || !mayCallAgain(again)) return this.#sender.fail(rest, error);
     if (again.length < rest.length) {

@@ -12,7 +12,7 @@ import type { HttpResponseHeaders } from './contract.js';
 import { codingsOf, decompressed } from './decompression.js';
 import { detailsOf, failedError, HttpStatusError, type RequestFacts } from './errors.js';
 import type { HttpPhase } from './events.js';
-import type { Timed } from './wire.js';
+import type { Asker, Timed, WireOptions } from './wire.js';
 
 /** What ends with a signal. */
 export interface Leaver {
@@ -31,7 +31,7 @@ export interface CallHost {
 }
 
 /** A promise where headers have to be waited for, which the call's signals and its time bound as well. */
-export type CallOptions = Dispatcher.DispatchOptions | Promise<Dispatcher.DispatchOptions>;
+export type CallOptions = WireOptions | Promise<WireOptions>;
 
 /** What one call is about. */
 export interface Asked {
@@ -57,9 +57,10 @@ export function signalsOf(own: AbortSignal | undefined, outer: AbortSignal | und
 const errorBytes = 64 * 1_024;
 
 /** One call of `request` or `stream`: it leaves with its signals and at its deadline, and holds nothing of either afterwards. */
-export abstract class Call implements Dispatcher.DispatchHandler, Timed {
+export abstract class Call implements Dispatcher.DispatchHandler, Timed, Leaver, Asker {
   readonly places: number[] = [-1];
   endsAt: number;
+  onLeave: ((reason: Error) => void) | undefined;
   protected readonly host: CallHost;
   protected readonly asked: Asked;
   protected status = 0;
@@ -100,6 +101,7 @@ export abstract class Call implements Dispatcher.DispatchHandler, Timed {
     if (this.#isOver) return;
     this.#stopped = reason;
     this.#fail(reason);
+    this.onLeave?.(reason);
     this.controller?.abort(reason);
   }
 
@@ -188,8 +190,10 @@ export abstract class Call implements Dispatcher.DispatchHandler, Timed {
     return steps.length === 0 ? bytes : decompressed(bytes, steps, maxBytes);
   }
 
-  #send(options: Dispatcher.DispatchOptions): void {
-    if (!this.#isOver) this.host.dispatch(options, this);
+  #send(options: WireOptions): void {
+    if (this.#isOver) return;
+    options.asker = this;
+    this.host.dispatch(options, this);
   }
 
   #fail(error: Error): void {

@@ -117,7 +117,7 @@ export function codeOf(error: unknown): string | undefined {
 
 /** undici's parser keeps what it could not read, which is the service's answer, so its error is not passed on. */
 function withoutContent(error: Error): Error {
-  const code = codeOf(error);
-  if (!code?.startsWith('HPE_')) return error;
-  return Object.assign(new Error(error.message), { code });
+  if (error.name !== 'HTTPParserError') return error;
+  const code = codeOf(error); // not all have one
+  return Object.assign(new Error(error.message), code === undefined ? {} : { code });
 }

@@ -1,10 +1,12 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { badOption, isWarmpathError, roundingMs } from '../kernel/index.js';
 import { closedError, codeOf, failedError, kindOf, type RequestFacts } from './errors.js';
 import type { HttpErrorKind, HttpPhase } from './events.js';
-import { announce, type PooledSocket, type Sender, type Sockets } from './sockets.js';
-import type { Timed, Wire } from './wire.js';
+import type { Waiting } from './gates.js';
+import { announce, type PooledSocket, type Sender } from './sockets.js';
+import type { Timed, Wire, WireOptions } from './wire.js';
 
 type Controller = Dispatcher.DispatchController;
 
@@ -19,12 +21,12 @@ const refusedStream = 7;
  * `onRequestStart` may come more than once, each time with the controller that counts from then on: undici sends again as well what a
  * server of HTTP/2 has refused unread.
  */
-export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
+export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Waiting {
   readonly places: number[] = [-1];
   endsAt = 0;
-  readonly sockets: Sockets;
   readonly #wire: Wire;
-  readonly #options: Dispatcher.DispatchOptions;
+  readonly #options: WireOptions;
+  readonly #origin: string;
   readonly #handler: Dispatcher.DispatchHandler;
   readonly #beganAt: number;
   #phase: HttpPhase = 'not-sent';
@@ -32,22 +34,34 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
   #socket: PooledSocket | undefined;
   #isReuse = false;
   #isRunning = false;
+  /** Of one that had to wait: it starts when another one ends. */
+  #inOwnContext: (<T>(run: () => T) => T) | undefined;
   #isRedialled = false;
+  #hasPlace = false;
   #isOver = false;
   #status = 0;
   #lastDataAt = 0;
 
-  constructor(wire: Wire, options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler) {
+  constructor(wire: Wire, options: WireOptions, handler: Dispatcher.DispatchHandler) {
     this.#wire = wire;
-    this.sockets = wire.sockets;
     this.#options = options;
+    this.#origin = String(options.origin);
     this.#handler = handler;
     this.#beganAt = wire.onEvent ? wire.clock.now() : 0;
     wire.inFlight++;
   }
 
   begin(): boolean {
-    return this.#wire.transport.dispatch(this.#options, this);
+    if (this.#wire.gates.enter(this.#origin, this)) this.start();
+    else this.#wait();
+    return true;
+  }
+
+  start(): void {
+    this.#hasPlace = true;
+    if (this.#options.asker) this.#options.asker.onLeave = undefined;
+    if (this.#inOwnContext) this.#inOwnContext(() => this.#send());
+    else this.#send();
   }
 
   onRequestStart(controller: Controller, context: unknown): void {
@@ -63,6 +77,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
     this.#socket = socket;
     this.#isReuse = isReuse;
     this.#phase = 'sent';
+    this.#wire.gates.sentAs(this.#origin, socket.isH2);
     if (this.#wire.headersTimeoutMs > 0) this.#watch(this.#wire.clock.now() + this.#wire.headersTimeoutMs);
   }
 
@@ -101,8 +116,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
     if (!isAborted && (error as { http2ErrorCode?: unknown }).http2ErrorCode === refusedStream)
       this.#phase = 'not-sent';
     const told = isAborted ? error : this.#explained(error);
-    this.#end(isAborted ? abortKind(error) : kindOf(told));
-    this.#handler.onResponseError?.(controller as Controller, told);
+    this.#fail(controller, told, isAborted ? abortKind(error) : kindOf(told));
   }
 
   onDue(): void {
@@ -118,6 +132,26 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
       return;
     }
     this.#watch(this.#lastDataAt + bodyTimeoutMs);
+  }
+
+  #send(): boolean {
+    return this.#wire.transport.dispatch(this.#options, this);
+  }
+
+  #wait(): void {
+    this.#inOwnContext = AsyncLocalStorage.snapshot();
+    const { asker } = this.#options;
+    if (!asker) return;
+    asker.onLeave = (reason) => {
+      asker.onLeave = undefined;
+      this.#wire.gates.giveUp(this.#origin, this);
+      this.#fail(null, reason, abortKind(reason));
+    };
+  }
+
+  #fail(controller: Controller | null, error: Error, kind: HttpErrorKind): void {
+    this.#end(kind);
+    this.#handler.onResponseError?.(controller as Controller, error);
   }
 
   #facts(): RequestFacts {
@@ -165,7 +199,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
     this.#phase = 'not-sent';
     this.#controller = undefined;
     this.#releaseSocket();
-    queueMicrotask(() => this.begin());
+    queueMicrotask(() => this.#send());
   }
 
   #explained(error: Error): Error {
@@ -184,7 +218,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
     this.#isRunning = false;
     const socket = this.#socket;
     this.#socket = undefined;
-    if (socket) this.sockets.release(socket);
+    if (socket) this.#wire.sockets.release(socket);
   }
 
   /** A response that says 400 or more counts as that, however its body ends. */
@@ -195,6 +229,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed {
     this.#releaseSocket();
     const said = this.#status >= 500 ? 'status5xx' : this.#status >= 400 ? 'status4xx' : kind;
     if (said) this.#wire.countFailure(said, this.#phase, this.#beganAt);
+    if (this.#hasPlace) this.#wire.gates.leave(this.#origin);
     this.#wire.countEnd();
     return true;
   }

@@ -44,9 +44,6 @@ export interface StoredResponse {
   readonly tags: readonly string[];
 }
 
-/** More writes than that at a time would only fill the memory: what is above is not kept. */
-const mostWrites = 100;
-
 /**
  * Calls to a store that may be slow, or dead: each ends by a deadline, with undefined where it has failed, and after some failures
  * the store is left alone for a while. Nothing here rejects.
@@ -66,11 +63,15 @@ export class ResponseStoreCalls {
     this.#clock = clock;
   }
 
-  async attempt<T>(call: (store: ResponseStore, signal: AbortSignal) => Promise<T>): Promise<T | undefined> {
+  /** @param isAwaited false: the process need not stay alive for it */
+  async attempt<T>(
+    call: (store: ResponseStore, signal: AbortSignal) => Promise<T>,
+    isAwaited = true,
+  ): Promise<T | undefined> {
     if (!this.#breaker.allows(this.#clock.now())) return undefined;
     const controller = new AbortController();
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const timer = this.#clock.schedule(this.#timeoutMs, () => reject(late), { background: true });
+    const timer = this.#clock.schedule(this.#timeoutMs, () => reject(late), { background: !isAwaited });
     try {
       call(this.store, controller.signal).then(resolve, reject);
       const value = await promise;
@@ -86,9 +87,13 @@ export class ResponseStoreCalls {
     }
   }
 
+  /** How much is under way that nobody waits for. */
+  get writes(): number {
+    return this.#writes.size;
+  }
+
   /** Nobody waits for it but `settled`. */
   write(begin: () => Promise<unknown>): void {
-    if (this.#writes.size >= mostWrites) return;
     const write = begin().finally(() => this.#writes.delete(write));
     this.#writes.add(write);
   }

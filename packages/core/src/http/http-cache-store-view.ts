@@ -51,13 +51,13 @@ export class TenantView implements ResponseCache {
   }
 
   async #find(key: RequestKey): Promise<{ response: KeptResponse; on: readonly string[] } | undefined> {
-    const read = await this.#shelf.read(this.#place(key), this.#tags(key));
+    const read = await this.#shelf.read(this.#place(key), this.#tags(key), true);
     if (!read) return undefined;
     const entry = read.stored && decodeEntry(read.stored.bytes);
     const variants = entry?.variants;
     this.#seen ??= { fence: read.fence, keptUntil: read.stored?.keptUntil ?? 0, variants };
     if (!variants) return this.#unlessOver(entry?.response, []);
-    const variant = await this.#shelf.read(this.#variantPlace(key, variants), this.#tags(key));
+    const variant = await this.#shelf.read(this.#variantPlace(key, variants), this.#tags(key), false);
     return this.#unlessOver(variant?.stored && decodeEntry(variant.stored.bytes)?.response, variants.on);
   }
 
@@ -86,9 +86,7 @@ export class TenantView implements ResponseCache {
     });
   }
 
-  /**
-   * A variant is stored whatever was invalidated meanwhile: what leads to it is not, so nobody finds it then.
-   */
+  /** A variant is stored whatever was invalidated meanwhile: what leads to it is not, so nobody finds it then. */
   #keep(key: RequestKey, value: ResponseHead, body: Buffer, seen: Seen): void {
     const { vary, ...described } = value;
     const response = { ...described, body };

@@ -1,118 +1,9 @@
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Agent, type Dispatcher, fetch, request } from 'undici';
-import { afterEach, describe, expect, it } from 'vitest';
-import { SimulatedRedis } from '../../test/simulated-redis.js';
-import { keyvStore } from '../cache/index.js';
-import { redisStoreOver } from '../cache/stores/redis/redis-namespaces.js';
-import { runInContext, seededRandom, systemClock } from '../kernel/index.js';
-import { sqliteStore } from '../sqlite/index.js';
-import { chaosStore, memoryStore } from '../testing/index.js';
-import { type HttpCacheInterceptor, type HttpCacheOptions, httpCacheInterceptor } from './http-cache-store.js';
-
-type Route = (req: IncomingMessage, res: ServerResponse) => void;
-type Store = HttpCacheOptions['store'];
-
-const cleanups: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-const stores: Record<string, () => Store> = {
-  memory: () => memoryStore(),
-  SQLite() {
-    const folder = mkdtempSync(join(tmpdir(), 'warmpath-http-'));
-    const store = sqliteStore({ file: join(folder, 'responses.db') });
-    cleanups.push(
-      () => rmSync(folder, { recursive: true }),
-      () => store.close(),
-    );
-    return store;
-  },
-  Redis() {
-    const random = seededRandom(1);
-    const port = new SimulatedRedis({ clock: systemClock, random, servers: 1 }).connect({ delayMs: [0, 1] });
-    const store = redisStoreOver(port, { name: 'redis', prefix: 'wp', leaseTtlMs: 5_000, clock: systemClock, random });
-    cleanups.push(() => store.close());
-    return store;
-  },
-  Keyv() {
-    const texts = new Map<string, unknown>();
-    return keyvStore({
-      get: async (key: string) => texts.get(key),
-      set: async (key: string, value: unknown) => texts.set(key, value),
-      delete: async (key: string) => texts.delete(key),
-    });
-  },
-};
-
-interface Gateway {
-  readonly cache: HttpCacheInterceptor;
-  /** What reached the server, oldest first. */
-  readonly asked: IncomingMessage[];
-  ask(init?: { headers?: Record<string, string>; method?: string; path?: string; tenant?: string }): Promise<Answer>;
-  /** The same server and store, as another process has them. */
-  peer(): Promise<Gateway>;
-  readonly url: string;
-  readonly dispatcher: Dispatcher;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-  readonly headers: Record<string, string | string[] | undefined>;
-}
-
-async function start(store: Store, route: Route, options: Partial<HttpCacheOptions> = {}): Promise<Gateway> {
-  const asked: IncomingMessage[] = [];
-  const server = createServer((req, res) => {
-    asked.push(req);
-    route(req, res);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  cleanups.push(() => server.close());
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return gatewayTo(url, asked, { store, ...options });
-}
-
-function gatewayTo(url: string, asked: IncomingMessage[], options: HttpCacheOptions): Gateway {
-  const agent = new Agent();
-  const cache = httpCacheInterceptor(options);
-  const dispatcher = agent.compose(cache);
-  cleanups.push(() => agent.destroy());
-  return {
-    cache,
-    asked,
-    url,
-    dispatcher,
-    peer: async () => gatewayTo(url, asked, options),
-    ask: ({ headers = {}, method = 'GET', path = '/', tenant } = {}) =>
-      runInContext({ tenant }, async () => {
-        const response = await request(`${url}${path}`, { dispatcher, headers, method });
-        const text = await response.body.text();
-        await cache.settled();
-        return { status: response.statusCode, text, headers: response.headers };
-      }),
-  };
-}
-
-/** Each answer another text, so that one from the cache shows. */
-function counting(headers: Record<string, string>): Route {
-  let count = 0;
-  return (_req, res) => {
-    res.writeHead(200, headers).end(`answer ${++count}`);
-  };
-}
-
-const bodies = async (gateway: Gateway, ...asks: Parameters<Gateway['ask']>[0][]): Promise<string[]> => {
-  const texts: string[] = [];
-  for (const each of asks) texts.push((await gateway.ask(each)).text);
-  return texts;
-};
+import type { ServerResponse } from 'node:http';
+import { fetch } from 'undici';
+import { describe, expect, it } from 'vitest';
+import { altered, bodies, counting, older, type Store, start, stores } from '../../test/http-cache-set-up.js';
+import { memoryStore } from '../testing/index.js';
+import { httpCacheInterceptor } from './http-cache-store.js';
 
 describe.each(Object.entries(stores))('responses kept in %s', (_name, makeStore) => {
   it('are served without asking while they are fresh, also by another process', async () => {
@@ -204,15 +95,13 @@ describe('a stale response', () => {
   });
 
   it('is served while a new one is fetched (stale-while-revalidate)', async () => {
-    let count = 0;
-    const gateway = await start(memoryStore(), (_req, res) => {
-      const headers = { 'cache-control': 'max-age=10, stale-while-revalidate=60' };
-      res.writeHead(200, count === 0 ? { ...headers, age: '9' } : headers).end(`answer ${++count}`);
-    });
+    let ageMs = 11_000;
+    const store = altered(memoryStore(), (bytes) => older(ageMs)(bytes));
+    const gateway = await start(store, counting({ 'cache-control': 'max-age=10, stale-while-revalidate=60' }));
     await gateway.ask();
-    await new Promise((resolve) => systemClock.schedule(1_100, () => resolve(undefined)));
     expect((await gateway.ask()).text).toBe('answer 1');
     while (gateway.cache.stats().kept < 2) await new Promise((resolve) => setImmediate(resolve));
+    ageMs = 0;
     expect((await gateway.ask()).text).toBe('answer 2');
     expect(gateway.asked).toHaveLength(2);
   });
@@ -304,92 +193,6 @@ describe('what is not kept', () => {
     expect(await bodies(gateway, ...asks)).toEqual(['answer 1', 'answer 2', 'answer 1']);
     expect(seen.join('')).toContain('authorization');
     expect(seen.join('')).not.toMatch(/secret|other/);
-  });
-});
-
-describe('a store in trouble', () => {
-  const fresh = { 'cache-control': 'max-age=60' };
-
-  it.each(['reject', 'throw', 'hang', 'full'] as const)('is a miss and no error: %s', async (trouble) => {
-    const store = chaosStore(memoryStore(), { clock: systemClock });
-    const gateway = await start(store, counting(fresh), { storeTimeout: 20 });
-    store.trouble(trouble);
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 1', 'answer 2']);
-    store.trouble(undefined);
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 3', 'answer 3']);
-  });
-
-  it('is left alone after a while, so that it costs nobody its deadline', async () => {
-    const store = chaosStore(memoryStore(), { clock: systemClock });
-    const gateway = await start(store, counting(fresh));
-    store.trouble('reject');
-    for (let count = 0; count < 20; count++) await gateway.ask();
-    expect(store.calls.length).toBeLessThan(8);
-  });
-
-  it('gives nothing that it could not forget', async () => {
-    const store = chaosStore(memoryStore(), { clock: systemClock });
-    const gateway = await start(store, counting(fresh));
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 1', 'answer 1']);
-    store.trouble('reject', 'invalidate');
-    await gateway.ask({ method: 'PUT' });
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 3', 'answer 4']);
-    store.trouble(undefined, 'invalidate');
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 5', 'answer 5']);
-  });
-
-  it('is told of all that is to be forgotten, also of what comes while it is being told', async () => {
-    const store = chaosStore(memoryStore(), { clock: systemClock });
-    const gateway = await start(store, counting(fresh));
-    const paths = ['/a', '/b', '/c'].map((path) => ({ path }));
-    await bodies(gateway, ...paths);
-    store.trouble(5, 'invalidate');
-    await Promise.all(paths.map(async (each) => gateway.ask({ ...each, method: 'PUT' })));
-    const peer = await gateway.peer();
-    expect(await bodies(peer, ...paths)).toEqual(['answer 7', 'answer 8', 'answer 9']);
-  });
-
-  it('is told to forget everything once it owes more than can be remembered', async () => {
-    const store = chaosStore(memoryStore(), { clock: systemClock });
-    const gateway = await start(store, (req, res) => {
-      const links = Array.from({ length: 1_100 }, (_, at) => `/${at}`);
-      if (req.method === 'PUT') res.writeHead(204, { 'content-location': links.at(gateway.asked.length) }).end();
-      else res.writeHead(200, fresh).end(`answer ${gateway.asked.length}`);
-    });
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 1', 'answer 1']);
-    store.trouble('reject', 'invalidate');
-    for (let count = 0; count < 600; count++) await gateway.ask({ method: 'PUT', path: `/of/${count}` });
-    store.trouble(undefined, 'invalidate');
-    while ((await gateway.ask()).text !== (await gateway.ask()).text);
-    expect(store.calls).toContain('invalidate clear');
-  });
-
-  it.each<[string, (bytes: Uint8Array) => Uint8Array]>([
-    ['cut off', (bytes) => bytes.subarray(0, -3)],
-    ['of a bit that has turned', (bytes) => bytes.map((byte, at) => (at === 40 ? byte ^ 1 : byte))],
-    ['foreign', () => Buffer.from('not ours at all')],
-    ['empty', () => new Uint8Array()],
-    ['whole by its checksum, but of other bytes', () => Buffer.from('WPR1')],
-  ])('that gives back bytes is a miss when they are %s', async (_what, damage) => {
-    const store = memoryStore();
-    const damaging: Store = {
-      ...store,
-      async getMany(read) {
-        const { entries, fence } = await store.getMany(read);
-        const damaged = entries.map((entry) =>
-          typeof entry === 'object' ? { ...entry, bytes: damage(entry.bytes) } : entry,
-        );
-        return { entries: damaged, fence };
-      },
-    };
-    const gateway = await start(damaging, counting(fresh));
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 1', 'answer 2']);
-  });
-
-  it('that keeps a response too long does not bring it back', async () => {
-    const clock = { ...systemClock, wall: () => systemClock.wall() + 3_600_000 };
-    const gateway = await start(memoryStore(), counting(fresh), { clock });
-    expect(await bodies(gateway, {}, {})).toEqual(['answer 1', 'answer 2']);
   });
 });
 

@@ -28,7 +28,7 @@ export interface HttpCacheOptions {
   readonly clock?: Clock;
 }
 
-export const httpCacheRules: Rules<HttpCacheOptions> = {
+const httpCacheRules: Rules<HttpCacheOptions> = {
   store: rule.withMethods('a cache store', 'getMany', 'setMany', 'invalidate'),
   maxBytes: rule.byteSize,
   storeTimeout: rule.positiveDuration,

@@ -1,6 +1,7 @@
-import { hasSubscribers } from 'node:diagnostics_channel';
+import { hasSubscribers, subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { failureOf, poolOf, serve, until } from '../../test/http-set-up.js';
+import { currentContext, runInContext } from '../kernel/index.js';
 import { createFakeClock, memoryStore, startModelServer } from '../testing/index.js';
 import { createHttpPool, type HttpEvent, type HttpPool } from './index.js';
 
@@ -59,6 +60,42 @@ describe('an HTTP pool', () => {
     expect(pool.stats()).toMatchObject({ sent: 30, dialled: 3, reuseRate: 0.9, inFlight: 0, queued: 0, ok: 30 });
   });
 
+  it('dials nothing for requests that were left while they waited, and keeps nothing of them', async () => {
+    const hung: (() => void)[] = [];
+    const { url } = await serve((_, res) => void hung.push(() => res.end('ok')));
+    const pool = poolOf({ baseUrl: url, connections: 1 });
+    const first = pool.request('/');
+    await until(() => hung.length === 1);
+    const caller = new AbortController();
+    const { signal } = caller;
+    const left = [pool.request('/', { signal }), pool.fetch('/', { signal }), pool.stream('/', { signal })].map(
+      failureOf,
+    );
+    const last = pool.request('/');
+    expect(pool.stats()).toMatchObject({ inFlight: 4, queued: 3 }); // fetch comes a moment later
+    await until(() => pool.stats().queued === 4);
+    caller.abort();
+    expect(pool.stats()).toMatchObject({ inFlight: 2, queued: 1, errors: { aborted: 3 } });
+    for (const failure of left) expect(await failure).toBe(signal.reason);
+    hung[0]?.();
+    await first;
+    await until(() => hung.length === 2);
+    hung[1]?.();
+    expect((await last).text()).toBe('ok');
+    expect(pool.stats()).toMatchObject({ sent: 2, dialled: 1, inFlight: 0 });
+  });
+
+  it('starts what has waited in its own asynchronous context', async () => {
+    const tenants: unknown[] = [];
+    const onCreate = (): void => void tenants.push(currentContext()?.tenant);
+    subscribe('undici:request:create', onCreate);
+    onTestFinished(() => void unsubscribe('undici:request:create', onCreate));
+    const { url } = await serve((_, res) => void res.end('ok'));
+    const pool = poolOf({ baseUrl: url, connections: 1 });
+    await Promise.all(['a', 'b', 'c'].map((tenant) => runInContext({ tenant }, () => pool.request('/'))));
+    expect(tenants).toEqual(['a', 'b', 'c']);
+  });
+
   it('counts only its own requests', async () => {
     const server = await modelServer();
     const [one, other] = [poolOf(), poolOf()];
@@ -92,6 +129,16 @@ describe('an HTTP pool', () => {
     await pool.request('/');
     expect(pool.stats()).toMatchObject({ open: 2, dialled: 6 });
     expect(clock.pending).toBe(0);
+    await clock.settle();
+    await Promise.all(Array.from({ length: 6 }, () => pool.request('/')));
+    await clock.advance(4_000);
+    await Promise.all(Array.from({ length: 6 }, () => pool.request('/')));
+    await clock.advance(1_000);
+    await clock.settle();
+    expect(pool.stats()).toMatchObject({ open: 6, dialled: 10 });
+    await clock.advance(4_000);
+    await until(() => pool.stats().open === 2);
+    expect(pool.stats().dialled).toBe(10);
   });
 
   it('answers from a cache what its HTTP headers allow, and sends nothing for it', async () => {
@@ -154,6 +201,22 @@ describe('closing an HTTP pool', () => {
     await until(() => answers.length === 2);
     answers[1]?.();
     expect((await Promise.all(calls)).map((response) => response.text())).toEqual(['late', 'late']);
+    await closing;
+  });
+
+  it('lets a fetch end that is between two redirects', async () => {
+    const answers: (() => void)[] = [];
+    const { url } = await serve((req, res) => {
+      answers.push(() => (req.url === '/end' ? res.end('there') : res.writeHead(307, { location: '/end' }).end()));
+    });
+    const pool = createHttpPool({ baseUrl: url });
+    const fetched = pool.fetch('/');
+    await until(() => answers.length === 1);
+    const closing = pool.close();
+    answers[0]?.();
+    await until(() => answers.length === 2);
+    answers[1]?.();
+    expect(await (await fetched).text()).toBe('there');
     await closing;
   });
 

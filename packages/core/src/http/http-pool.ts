@@ -12,7 +12,7 @@ import { isRepeatable } from './repeatable.js';
 import { checkedHeaders, type HeaderRecord, Service, type Target } from './service.js';
 import { callStream } from './stream-call.js';
 import { callWhole } from './whole-call.js';
-import { Wire } from './wire.js';
+import { Wire, type WireOptions } from './wire.js';
 
 /**
  * The pool of one service: its sockets stay open between requests, bounded for each origin. See `HttpPool` for what it
@@ -99,7 +99,7 @@ function preparedRequest(settings: PoolSettings, target: Target, init: HttpReque
 }
 
 /** As undici takes it. The call's own headers count before the service's. */
-function dispatchable(request: PreparedRequest, own: HeaderRecord | undefined): Dispatcher.DispatchOptions {
+function dispatchable(request: PreparedRequest, own: HeaderRecord | undefined): WireOptions {
   const { origin, path, method, body } = request;
   return {
     origin,

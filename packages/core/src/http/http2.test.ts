@@ -40,6 +40,27 @@ describe('an HTTP pool over HTTP/2', () => {
     await until(() => server.open === 0);
   });
 
+  it('takes a socket for idle when its last stream has ended', async () => {
+    const clock = createFakeClock();
+    const { pool } = await setUp({ clock, maxIdle: 0 });
+    await Promise.all(Array.from({ length: 5 }, () => pool.request('/')));
+    await until(() => pool.stats().inFlight === 0);
+    await clock.advance(5_000);
+    await until(() => pool.stats().open === 0);
+    expect((await pool.request('/')).text()).toBe('ok');
+    expect(pool.stats().dialled).toBe(2);
+  });
+
+  it('has more streams at a time than it has sockets', async () => {
+    const { server, pool } = await setUp({ connections: 1 });
+    server.script([], hangStream);
+    const all = Array.from({ length: 40 }, () => failureOf(pool.request('/')));
+    await until(() => server.counts.requests === 40);
+    expect(pool.stats()).toMatchObject({ inFlight: 40, queued: 0, open: 1 });
+    await pool.close({ drain: 0 });
+    for (const failure of all) expect(await failure).toMatchObject({ code: 'WP_CLOSED' });
+  });
+
   it('is not spoken when it is switched off', async () => {
     const { pool } = await setUp({ http2: false });
     const details = { phase: 'not-sent', kind: 'tls', retryable: false };

@@ -7,7 +7,7 @@ import type { PoolFetch } from './contract.js';
 import { closedError } from './errors.js';
 import { isRepeatable } from './repeatable.js';
 import type { HeaderRecord, Service } from './service.js';
-import type { Timed, Wire } from './wire.js';
+import type { Asker, Timed, Wire, WireOptions } from './wire.js';
 
 type PlatformBody = NonNullable<RequestInit['body']>;
 
@@ -62,9 +62,10 @@ async function fetched(host: FetchHost, input: string | URL | Request, init?: Re
 }
 
 /** One `fetch`, whose redirects are requests of their own. */
-class FetchCall implements Timed, Leaver {
+class FetchCall implements Timed, Leaver, Asker {
   readonly places: number[] = [-1];
   readonly endsAt: number;
+  onLeave: ((reason: Error) => void) | undefined;
   readonly #host: FetchHost;
   #own: HeaderRecord | undefined;
   readonly #given: Headers;
@@ -101,20 +102,19 @@ class FetchCall implements Timed, Leaver {
 
   /** What is added to requests to the service; a call that goes elsewhere takes nothing along, wherever it is redirected. */
   async prepare(url: string): Promise<void> {
-    if (!this.#host.service.owns(new URL(url).origin)) return;
+    if (this.signal?.aborted || !this.#host.service.owns(new URL(url).origin)) return;
     const own = this.#host.service.headers();
     this.#own = own instanceof Promise ? await untilAborted(own, this.signal) : own;
   }
 
-  stop(_reason: Error, signal: AbortSignal): void {
-    this.release();
-    this.#abort?.abort(signal.reason);
+  stop(reason: Error, signal: AbortSignal): void {
+    this.#leave(reason, signal.reason);
   }
 
   onDue(): void {
-    this.release();
     const what = `The service '${this.#host.wire.service}'`;
-    this.#abort?.abort(deadlineError(what, Math.max(0, this.endsAt - this.#beganAt)));
+    const reason = deadlineError(what, Math.max(0, this.endsAt - this.#beganAt));
+    this.#leave(reason, reason);
   }
 
   /** What undici's `fetch` asks of its dispatcher. */
@@ -123,7 +123,8 @@ class FetchCall implements Timed, Leaver {
     this.#open++;
     const headers = this.#headersFor(options);
     const idempotent = isRepeatable(options.method, this.#host.idempotent, this.#given.has('idempotency-key'));
-    return this.#host.dispatch({ ...options, headers, idempotent }, new FetchHandler(this, handler));
+    const asked: WireOptions = { ...options, headers, idempotent, asker: this };
+    return this.#host.dispatch(asked, new FetchHandler(this, handler));
   }
 
   /** Its response is there; what is left of the call is the body. */
@@ -151,15 +152,20 @@ class FetchCall implements Timed, Leaver {
     return phase === 'sent' && kind === 'reset' && reused === true && retryable === true;
   }
 
+  /** @param told as it is, where the caller gave it */
+  #leave(reason: Error, told: unknown): void {
+    this.release();
+    this.#abort?.abort(told);
+    this.onLeave?.(reason);
+  }
+
   /** undici fills in headers such as User-Agent, which are not the caller's: those of the service are put in their place. */
   #headersFor(options: Dispatcher.DispatchOptions): Record<string, string> {
     const headers = options.headers as Record<string, string>;
     const own = this.#own;
     if (own === undefined || !this.#host.service.owns(String(options.origin))) return headers;
-    const isReplaced = (name: string): boolean => Object.hasOwn(own, name.toLowerCase()) && !this.#given.has(name);
-    const kept = Object.entries(headers).filter(([name]) => !isReplaced(name));
     const added = Object.entries(own).filter(([name]) => !this.#given.has(name));
-    return Object.fromEntries([...kept, ...added]);
+    return { ...headers, ...Object.fromEntries(added) };
   }
 }
 

@@ -82,6 +82,28 @@ describe('a request on a socket that turns out to be closed', () => {
     expect(seen).toEqual([0, 0, 1]);
   });
 
+  it('is not sent a third time on another socket that is as stale', async () => {
+    const requests: Socket[] = [];
+    const url = await serveBytes((socket, piece, connection) => {
+      if (piece > 0 && requests.push(socket) === 3) socket.resetAndDestroy();
+      else if (piece === 0 && connection > 1) socket.write(answer);
+      else if (piece === 0) setImmediate(() => socket.write(answer));
+    });
+    const pool = poolOf({ baseUrl: url, connections: 2 });
+    await Promise.all([pool.request('/'), pool.request('/')]);
+    await freed();
+    const first = pool.request('/first');
+    await until(() => requests.length === 1);
+    const failure = failureOf(pool.request('/again'));
+    await until(() => requests.length === 2);
+    requests[0]?.write(answer);
+    await first;
+    await freed();
+    requests[1]?.resetAndDestroy();
+    expect(await failure).toMatchObject({ details: { phase: 'sent', reused: true } });
+    expect(pool.stats()).toMatchObject({ dialled: 2, sent: 5, redialled: 1, errors: { reset: 1 } });
+  });
+
   it('is not sent again when a part of its answer has come', async () => {
     const url = await serveBytes((socket, piece) => {
       if (piece === 0) socket.write(answer);
@@ -152,6 +174,24 @@ describe('a fetch on a socket that turns out to be closed', () => {
       cause: { code: 'WP_HTTP_FAILED', details: { phase: 'sent' } },
     });
     expect(seen).not.toContain(1);
+  });
+});
+
+describe('a fetch that was redirected', () => {
+  it('does not begin anew when the socket of what it was redirected to is closed', async () => {
+    const seeOther = 'HTTP/1.1 303 x\r\nlocation: /next\r\ncontent-length: 0\r\n\r\n';
+    const seen: string[] = [];
+    const url = await serveBytes((socket, piece, connection) => {
+      seen.push(`${connection}.${piece}`);
+      if (connection === 0 && piece === 0) socket.write(answer);
+      else if (connection === 0 && piece === 1) socket.write(seeOther);
+      else socket.resetAndDestroy();
+    });
+    const pool = poolOf({ baseUrl: url, connections: 1 });
+    await pool.request('/');
+    await freed();
+    await failureOf(pool.fetch('/', { method: 'POST', body: 'once', headers: keyed }));
+    expect(seen).toEqual(['0.0', '0.1', '0.2', '1.0']); // the POST, the GET, and that once more
   });
 });
 

@@ -5,7 +5,6 @@ import { type Clock, roundingMs, type Timer } from '../kernel/index.js';
 
 /** One request, as far as its socket is concerned. */
 export interface Sender {
-  readonly sockets: Sockets;
   /** Its head is being written. */
   onSent(socket: PooledSocket, isReuse: boolean): void;
 }
@@ -44,7 +43,7 @@ export function announce(sender: Sender): void {
 function onSendHeaders(message: unknown): void {
   const entry = pooled.get((message as DiagnosticsChannel.ClientSendHeadersMessage).socket);
   if (entry === undefined) return; // of somebody else's pool, or the way to a proxy
-  const sender = announced?.sockets === entry.owner ? announced : undefined;
+  const sender = announced;
   announced = undefined;
   entry.owner.onSend(entry, sender);
 }
@@ -147,20 +146,27 @@ export class Sockets {
   }
 
   #watchSurplus(): void {
-    if (this.#surplus <= 0 || this.#sweep !== undefined || this.#isStopped) return;
-    this.#sweep = this.#clock.schedule(surplusMs, () => this.#closeSurplus(), { background: true });
+    if (this.#surplus > 0 && this.#sweep === undefined) this.#sweepAfter(surplusMs);
+  }
+
+  #sweepAfter(delayMs: number): void {
+    if (this.#isStopped) return;
+    this.#sweep = this.#clock.schedule(delayMs, () => this.#closeSurplus(), { background: true });
   }
 
   /** Those idle longest go first. undici takes back what it was about to send on one and dials anew for it. */
   #closeSurplus(): void {
     this.#sweep = undefined;
     const idle = [...this.#open].filter((entry) => entry.running === 0).sort((a, b) => a.idleSince - b.idleSince);
-    const until = this.#clock.now() - surplusMs + roundingMs;
+    const now = this.#clock.now();
     for (const entry of idle.slice(0, Math.max(0, this.#surplus))) {
-      if (entry.idleSince > until) break;
+      const leftMs = entry.idleSince + surplusMs - now;
+      if (leftMs > roundingMs) {
+        this.#sweepAfter(leftMs);
+        return;
+      }
       this.#forget(entry);
       entry.socket.destroy();
     }
-    this.#watchSurplus();
   }
 }

@@ -96,6 +96,15 @@ describe('pool.stream', () => {
     expect(getEventListeners(caller.signal, 'abort').length).toBe(0);
   });
 
+  it('gives nothing more once its signal is aborted, not even what has come', async () => {
+    const { url } = await writing();
+    const caller = new AbortController();
+    const { body } = await poolOf().stream(url, { signal: caller.signal });
+    await new Promise((resolve) => setImmediate(resolve));
+    caller.abort();
+    expect(await failureOf(body.next())).toBe(caller.signal.reason);
+  });
+
   it('has its timeout up to the headers, and the deadline of its context to the end', async () => {
     const clock = createFakeClock();
     const { url } = await writing();

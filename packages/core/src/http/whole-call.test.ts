@@ -136,6 +136,14 @@ describe('pool.request', () => {
     expect(pool.stats()).toMatchObject({ open: 1, errors: { tooLarge: 2 } });
   });
 
+  it('does not quote an answer that is not HTTP', async () => {
+    const url = await serveBytes((socket) => socket.end('SSH-2.0-s3cret\r\n'));
+    const error = await failureOf(poolOf().request(url));
+    expect(error).toMatchObject({ code: 'WP_HTTP_FAILED', details: { kind: 'other' } });
+    expect(error.cause).toMatchObject({ message: expect.stringContaining('does not match the HTTP/1.1 protocol') });
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('s3cret');
+  });
+
   it.each([
     [{ method: 'A B' }, "option 'method' must be a method"],
     [{ headers: { 'x-key': 's3cret\r\n' } }, "option 'headers.x-key' must be a text"],

@@ -1,6 +1,7 @@
 import type { Dispatcher } from 'undici';
 import { type Clock, Deadlines, type Due } from '../kernel/index.js';
 import type { HttpErrorKind, HttpEvent, HttpPhase } from './events.js';
+import { Gates } from './gates.js';
 import type { PoolSettings } from './options.js';
 import { Sockets } from './sockets.js';
 import { createTransport } from './transport.js';
@@ -8,6 +9,17 @@ import { createTransport } from './transport.js';
 /** What has to happen at some instant. */
 export interface Timed extends Due {
   onDue(): void;
+}
+
+/** Whoever has asked for a request. */
+export interface Asker {
+  /** Set while the request waits for a place: takes it back. */
+  onLeave: ((reason: Error) => void) | undefined;
+}
+
+/** What the pool itself says of a request. */
+export interface WireOptions extends Dispatcher.DispatchOptions {
+  asker?: Asker;
 }
 
 const kinds = [
@@ -23,12 +35,13 @@ const kinds = [
   'other',
 ] as const;
 
-/** What the exchanges of one pool share: the way out, one timer, and the counts. */
+/** What the exchanges of one pool share: the way out and who has to wait for it, one timer, and the counts. */
 export class Wire {
   readonly service: string;
   readonly clock: Clock;
   readonly headersTimeoutMs: number;
   readonly bodyTimeoutMs: number;
+  readonly gates: Gates;
   readonly sockets: Sockets;
   readonly transport: Dispatcher;
   /** The one timer of the pool. Its items have one place. */
@@ -53,6 +66,7 @@ export class Wire {
     this.headersTimeoutMs = settings.headersTimeoutMs;
     this.bodyTimeoutMs = settings.bodyTimeoutMs;
     this.onEvent = settings.onEvent;
+    this.gates = new Gates(settings.connections);
     this.sockets = new Sockets(settings.clock, settings.maxIdle);
     this.transport = createTransport(settings, this.sockets);
     this.deadlines = new Deadlines<Timed>(settings.clock, (item) => item.onDue(), 0);

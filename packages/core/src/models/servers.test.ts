@@ -139,6 +139,17 @@ describe.each(names)('%s over a real server', (name) => {
     expect(await failureOf(model.generate(request))).toMatchObject({ details: { status, retryable } });
   });
 
+  it('knows a quota that is spent for the day, which no other try can help, from one of the minute', async () => {
+    const { model, server } = await start(name);
+    const body = (period: string) => JSON.stringify({ error: { message: `Limit reached on tokens per ${period}.` } });
+    server.fail({ status: 429, body: body('day (TPD)') });
+    expect(await failureOf(model.generate(request))).toMatchObject({ details: { status: 429, retryable: false } });
+    server.fail({ status: 429, body: body('minute (TPM)') });
+    expect(await failureOf(model.generate(request))).toMatchObject({ details: { status: 429, retryable: true } });
+    server.fail({ status: 429, body: JSON.stringify({ error: { code: 'insufficient_quota' } }) });
+    expect(await failureOf(model.generate(request))).toMatchObject({ details: { status: 429, retryable: false } });
+  });
+
   it('never repeats its key, and shortens what the server says', async () => {
     const { model, server } = await start(name);
     server.fail({ status: 401, body: JSON.stringify({ error: { message: `bad key ${apiKey} ${'x'.repeat(900)}` } }) });

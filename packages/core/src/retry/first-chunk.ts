@@ -8,6 +8,8 @@ export interface StreamEnd {
   readonly ms: number;
   /** `left`: by its reader, before its end. */
   readonly outcome: 'complete' | 'left' | 'failed';
+  /** What it failed with. */
+  readonly error?: unknown;
 }
 
 /** Where chunks come from, and what ends that. */
@@ -49,7 +51,7 @@ export class BegunStream<T> implements AsyncIterableIterator<T> {
       else this.#chunks++;
       return next;
     } catch (error) {
-      this.#finish('failed');
+      this.#finish('failed', { error });
       throw error;
     }
   }
@@ -68,10 +70,10 @@ export class BegunStream<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  #finish(outcome: StreamEnd['outcome']): void {
+  #finish(outcome: StreamEnd['outcome'], more: Pick<StreamEnd, 'error'> = {}): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#end({ chunks: this.#chunks, ms: this.#source.clock.now() - this.#beganAt, outcome });
+    this.#end({ chunks: this.#chunks, ms: this.#source.clock.now() - this.#beganAt, outcome, ...more });
   }
 }
 

@@ -155,6 +155,20 @@ describe('time', () => {
     expect(events[0]?.delayMs).toBeCloseTo(5_100);
   });
 
+  it('waits until the date that the server names', async () => {
+    const { run, clock } = setUp({ baseDelay: 0 });
+    const headers = { 'retry-after': new Date(clock.wall() + 5_000).toUTCString() };
+    const outcome = run(failing(1, Object.assign(new Error('busy'), { status: 503, headers })));
+    let isOver = false;
+    outcome.then(() => {
+      isOver = true;
+    });
+    await clock.advance(4_999);
+    expect(isOver).toBe(false);
+    await clock.advance(1);
+    expect(await outcome).toBe(2);
+  });
+
   it('gives up at once when the server asks for more than the longest wait', async () => {
     const { run, clock } = setUp({ maxDelay: '10s' });
     const error = Object.assign(new Error('quota'), { status: 429, retryAfterMs: 10_001 });

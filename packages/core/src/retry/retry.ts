@@ -166,7 +166,7 @@ function endingOf(error: unknown, tries: Tried, books: Books, terms: Terms): End
   const outcome = isFree ? 'refused' : 'failed';
   if (!terms.retryable(error)) return { outcome, stop: 'not-retryable', error };
   if (tried >= terms.attempts) return { outcome, stop: 'attempts', error };
-  const askedMs = retryAfterMs(error) ?? 0;
+  const askedMs = retryAfterMs(error, terms.clock.wall()) ?? 0;
   if (askedMs > terms.maxDelayMs) return { outcome, stop: 'retry-after', error };
   const state = { retries: tried - 1, previousMs };
   const delayMs = askedMs + backoffMs(terms.jitter, state, terms.baseMs, terms.maxDelayMs, terms.random);

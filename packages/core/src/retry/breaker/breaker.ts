@@ -99,8 +99,8 @@ class Guard {
 
   /** A stream has done well with its first chunk; one that breaks off later has failed then. */
   #follow<T>({ ended }: BegunStream<T>, epoch: number, call: PolicyCall | undefined): void {
-    void ended.then(({ outcome }) => {
-      if (outcome !== 'failed' || new Asker(call).hasLeft) return;
+    void ended.then(({ outcome, error }) => {
+      if (outcome !== 'failed' || new Asker(call).hasLeft || !this.#isFailure(error)) return;
       this.circuit.settle(epoch, noPermit, 'failed', false, this.#clock.now());
     });
   }
