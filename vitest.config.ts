@@ -2,7 +2,10 @@ import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 /** Of the workspace itself: they watch no clocks and need no services, so they run beside the units. */
-const ofWorkspace = ['test/{house,packaging}/**/*.test.ts', 'test/{bench,launcher}.test.ts'];
+const ofWorkspace = [
+  'test/{house,packaging}/**/*.test.ts',
+  'test/{bench,launcher,openai-client,resilience-*,chaos-*}.test.ts',
+];
 
 const nest11 = fileURLToPath(new URL('test/nest-11/node_modules/', import.meta.url));
 

@@ -8,6 +8,7 @@ import { cache } from '#cache';
 import type { Outcome } from '#harness';
 import { keys } from '#keys';
 import { limiter } from '#limiter';
+import { resilience } from '#resilience';
 import { sharedCache } from '#shared-cache';
 
 const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = {
@@ -16,6 +17,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Outcome>>> = {
   'shared-cache': sharedCache,
   limiter,
   batcher,
+  resilience,
   answers,
 };
 

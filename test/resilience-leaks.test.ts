@@ -25,7 +25,8 @@ it('100,000 aborted calls, in each phase at least 10,000, leave no socket, timer
   expect(last.timers, story).toBeLessThanOrEqual(first.timers);
   // Idle ones that wait for the next call, no more than there may be.
   expect(last.sockets, story).toBeLessThanOrEqual(101);
-  expect(last.heapBytes - first.heapBytes, story).toBeLessThan(2e6);
+  // Compiled code comes and goes in megabytes; a listener and what it holds would be 100 bytes or more of each call.
+  expect((last.heapBytes - first.heapBytes) / (last.rejected - first.rejected), story).toBeLessThan(60);
   // Of each 1,000 that are aborted together one has the socket.
   expect(last.dialledForQueue, story).toBeLessThanOrEqual(50);
   expect(closed, story).toMatchObject({ inFlight: 0, listeners: 0, timers: 0, sockets: 0 });

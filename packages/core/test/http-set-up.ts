@@ -44,7 +44,7 @@ export async function serveBytes(onData: (socket: Socket, piece: number, connect
 
 /** Waits for I/O, not for time. */
 export async function until(isSo: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 100_000 && !isSo(); turn++) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 500_000 && !isSo(); turn++) await new Promise((resolve) => setImmediate(resolve));
   if (!isSo()) throw new Error('It did not come about.');
 }
 

@@ -97,17 +97,20 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
   }
 
   onResponseData(controller: Controller, chunk: Buffer): void {
+    if (this.#isOver) return;
     if (this.places[0] !== -1) this.#lastDataAt = this.#wire.clock.now();
     this.#handler.onResponseData?.(controller, chunk);
   }
 
   onResponseEnd(controller: Controller, trailers: IncomingHttpHeaders): void {
-    if (this.#end() && this.#status < 400) this.#wire.ok++;
+    if (!this.#end()) return;
+    if (this.#status < 400) this.#wire.ok++;
     this.#handler.onResponseEnd?.(controller, trailers);
   }
 
   /** @param controller null where the request never began */
   onResponseError(controller: Controller | null, error: Error): void {
+    if (this.#isOver) return; // a proxy's 407 is told as an error, and read on
     const isAborted = controller?.aborted === true && controller.reason === error;
     if (!isAborted && this.#isGoneStale(error)) {
       this.#redial();
@@ -115,7 +118,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
     }
     if (!isAborted && (error as { http2ErrorCode?: unknown }).http2ErrorCode === refusedStream)
       this.#phase = 'not-sent';
-    const told = isAborted ? error : this.#explained(error);
+    const told = isAborted ? error : this.#explained(controller, error);
     this.#fail(controller, told, isAborted ? abortKind(error) : kindOf(told));
   }
 
@@ -202,11 +205,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
     queueMicrotask(() => this.#send());
   }
 
-  #explained(error: Error): Error {
+  #explained(controller: Controller | null, error: Error): Error {
     if (isWarmpathError(error)) return error;
     const code = codeOf(error);
     if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return closedError(this.#wire.service);
-    if (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED') {
+    if (!controller && (code === 'UND_ERR_INVALID_ARG' || code === 'UND_ERR_NOT_SUPPORTED')) {
       const rule = `one that HTTP allows: ${error.message}`; // which names headers and no values
       return badOption(`${this.#wire.service}: request`, 'init', rule, undefined, true);
     }

@@ -7,6 +7,9 @@ export interface Waiting {
 /** undici's own limit of streams on one socket of HTTP/2. */
 const streamsPerSocket = 100;
 
+/** So many origins are remembered that nobody asks at present. */
+const mostIdle = 100;
+
 /**
  * Lets undici have as many requests to each origin as it can send at once, in the order in which they came. The rest wait here, where
  * whoever is left can leave: from undici's own queue nothing can be taken back, and each one that was given up there costs a new
@@ -34,7 +37,7 @@ export class Gates {
   leave(origin: string): void {
     const gate = this.#byOrigin.get(origin);
     gate?.leave();
-    if (gate?.isEmpty) this.#byOrigin.delete(origin);
+    if (gate?.isEmpty && this.#byOrigin.size > mostIdle) this.#byOrigin.delete(origin);
   }
 
   /** One that waits does not want to any more. */

@@ -79,9 +79,11 @@ interface PreparedRequest extends Target {
   readonly body: HttpBody | undefined;
 }
 
-function preparedRequest(settings: PoolSettings, target: Target, init: HttpRequestInit = {}): PreparedRequest {
+const noInit: HttpRequestInit = {};
+
+function preparedRequest(settings: PoolSettings, target: Target, init: HttpRequestInit = noInit): PreparedRequest {
   const where = `the HTTP pool '${settings.name}'`;
-  checkOptions(where, init, requestRules);
+  if (init !== noInit) checkOptions(where, init, requestRules);
   if (init.body !== undefined && init.json !== undefined) {
     throw badOption(where, 'json', "given in place of 'body', not with it", undefined);
   }

@@ -146,7 +146,12 @@ describe('pool.fetch', () => {
   });
 
   it('rejects with the reason of the signal, whatever it is, and leaves no listener', async () => {
-    const { url } = await serve((req, res) => void (req.url === '/ok' ? res.end('ok') : res.write('a part')));
+    const late: (() => void)[] = [];
+    const { url } = await serve((req, res) => {
+      if (req.url === '/ok') res.end('ok');
+      else res.write('a part');
+      if (req.url === '/late') late.push(() => res.end());
+    });
     const pool = poolOf({ baseUrl: url });
     const caller = new AbortController();
     const { signal } = caller;
@@ -155,6 +160,11 @@ describe('pool.fetch', () => {
     const own = (): number => getEventListeners(signal, 'abort').length;
     expect(own()).toBe(0);
     await failureOf(pool.fetch('http://127.0.0.1:2', { signal }));
+    expect(own()).toBe(0);
+    const ending = await pool.fetch('/late', { signal });
+    expect(own()).toBe(1);
+    late[0]?.();
+    expect(await ending.text()).toBe('a part');
     expect(own()).toBe(0);
     const response = await pool.fetch('/', { signal });
     expect(own()).toBe(1);

@@ -131,14 +131,11 @@ export class Sockets {
     this.dialled++;
     pooled.set(socket, entry);
     this.#open.add(entry);
-    socket.once('close', () => this.#forget(entry));
-  }
-
-  /** Idempotent. */
-  #forget(entry: PooledSocket): void {
-    if (!this.#open.delete(entry)) return;
-    this.#bytesSent += entry.socket.bytesWritten;
-    this.#bytesReceived += entry.socket.bytesRead;
+    socket.once('close', () => {
+      this.#open.delete(entry);
+      this.#bytesSent += socket.bytesWritten;
+      this.#bytesReceived += socket.bytesRead;
+    });
   }
 
   get #surplus(): number {
@@ -165,7 +162,6 @@ export class Sockets {
         this.#sweepAfter(leftMs);
         return;
       }
-      this.#forget(entry);
       entry.socket.destroy();
     }
   }

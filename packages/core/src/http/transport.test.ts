@@ -82,6 +82,16 @@ describe('a pool with a proxy', () => {
     }
   });
 
+  it('tells of a proxy that wants other credentials', async () => {
+    const { url } = await serve((_, res) => void res.writeHead(407).end('who are you?'));
+    const pool = poolOf({ proxy: url });
+    const failures = [pool.request('http://service:2/'), pool.fetch('http://service:2/')].map(failureOf);
+    expect(await failures[0]).toMatchObject({ code: 'WP_HTTP_FAILED' });
+    expect((await failures[1])?.cause).toMatchObject({ code: 'WP_HTTP_FAILED' });
+    await until(() => pool.stats().inFlight === 0);
+    expect(pool.stats()).toMatchObject({ ok: 0, errors: { other: 2 } });
+  });
+
   it('takes the one that the environment names, except for what is excepted there, and only when told to', async () => {
     const { url } = await serve((_, res) => void res.end('ok'));
     const proxy = await startProxy();

@@ -3,7 +3,7 @@ import type { HttpResponse, HttpResponseHeaders } from './contract.js';
 import { codeOf, failedError, type RequestFacts, tooLargeError } from './errors.js';
 
 /** A call that ends with the whole response in memory. */
-export class WholeCall extends Call {
+class WholeCall extends Call {
   readonly #resolve: (response: HttpResponse) => void;
   readonly #reject: (error: Error) => void;
 

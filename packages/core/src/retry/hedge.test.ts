@@ -124,6 +124,16 @@ describe('hedge', () => {
     expect(spare.run).not.toHaveBeenCalled();
   });
 
+  it('begins with the first backend whose breaker is not open', async () => {
+    const { race, clock } = setUp({ after: '1s' });
+    const policy = Object.assign(<T>(work: () => T) => Promise.resolve(work()), { state: 'open' }) as never;
+    const ill = taking('a', clock, 10);
+    const outcome = race([{ ...ill, policy }, taking('b', clock, 20)]);
+    await clock.advance(20);
+    expect(await outcome).toMatchObject({ step: 'b', hedged: false });
+    expect(ill.run).not.toHaveBeenCalled();
+  });
+
   it('ends both with the caller who leaves', async () => {
     const { race, clock, events } = setUp({ after: '1s' });
     const caller = new AbortController();

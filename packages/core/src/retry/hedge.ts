@@ -61,7 +61,7 @@ const samplesNeeded = 20;
 const mostBackends = 100;
 
 /**
- * The first value that comes: of the first step, or, where that is late, of the next one whose breaker is not open. At most two are under
+ * The first value that comes: of the first step whose breaker is not open, or, where that is late, of the next such one. At most two are under
  * way; the loser is aborted and counted. A first step that fails before the second is asked fails the call: trying again and elsewhere
  * is for `retry` and `fallback`. Where both fail, the first one's error is thrown. Streams race to their first chunk (`firstChunk`).
  * After J. Dean and L. A. Barroso, "The Tail at Scale" (CACM 56(2), 2013).
@@ -97,7 +97,9 @@ export function hedge(options: HedgeOptions = {}): Hedge {
     if (asker.hasLeft) throw asker.reason;
     if (clock.now() >= asker.deadline) throw deadlineError(`'${name}'`, 0);
     const books = new Books(asker, keeping);
-    return new Race(steps, asker, books, clock, learn).run(lateMs(steps[0]?.name ?? ''));
+    const well = steps.filter(({ policy }) => policy?.state !== 'open');
+    const runners = well.length > 0 ? well : steps; // where all are open, a breaker says so
+    return new Race(runners, asker, books, clock, learn).run(lateMs(runners[0]?.name ?? ''));
   };
 }
 

@@ -328,6 +328,15 @@ describe('a retry inside another', () => {
     expect(physical).toHaveBeenCalledTimes(2);
   });
 
+  it('keeps its own time all the same', async () => {
+    const { run, clock } = setUp({ attempts: 1 });
+    const inner = retry({ clock, name: 'inner', timeout: '1s' });
+    const outcome = run((call) => inner(() => new Promise<never>(() => {}), call));
+    await clock.advance(1_000);
+    await expect(outcome).rejects.toThrow("'inner' took longer than the 1000 ms that it has.");
+    expect(clock.pending).toBe(0);
+  });
+
   it.each([1, 2, 3])('makes no more attempts than the ledger of the call has: %i', async (limit) => {
     const { run, clock } = setUp({ baseDelay: 0, attempts: 3 });
     const physical = vi.fn(() => Promise.reject(new Error('down')));

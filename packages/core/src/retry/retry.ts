@@ -24,7 +24,7 @@ import { Books, bookkeeping, type Ending } from './books.js';
 import { budgetRule } from './budget.js';
 import type { AttemptEvent } from './events.js';
 import type { Policy, PolicyCall, Work } from './policy.js';
-import { Asker, type AttemptScope, attemptOf, pause } from './scope.js';
+import { Asker, type AttemptScope, attemptOf, pause, scopeWithin } from './scope.js';
 
 export interface RetryOptions {
   /** Names the work in errors and events. Default `'retry'`. */
@@ -82,7 +82,7 @@ export function retry(options: RetryOptions = {}): Policy {
   return function retried<T>(work: Work<T>, call?: PolicyCall): Promise<T> {
     const asker = new Asker(call);
     const isNested = asker.context?.running?.isRetried === true;
-    return isNested ? once(work, call) : attempts(work, asker, terms);
+    return isNested ? once(work, call, asker, terms) : attempts(work, asker, terms);
   };
 }
 
@@ -114,8 +114,13 @@ function termsOf(options: RetryOptions) {
 }
 
 /** Whoever tries again is outside. */
-async function once<T>(work: Work<T>, call: PolicyCall | undefined): Promise<T> {
-  return work(attemptOf(call));
+async function once<T>(work: Work<T>, call: PolicyCall | undefined, asker: Asker, terms: Terms): Promise<T> {
+  if (!terms.isTimed) return work(attemptOf(call));
+  if (asker.hasLeft) throw asker.reason;
+  const now = terms.clock.now();
+  const endsAt = Math.min(asker.deadline, now + Math.min(terms.timeoutMs, terms.maxElapsedMs));
+  if (endsAt <= now) throw deadlineError(terms.what, 0);
+  return scopeWithin(asker, endsAt).run(work, terms);
 }
 
 async function attempts<T>(work: Work<T>, asker: Asker, terms: Terms): Promise<T> {
