@@ -143,4 +143,16 @@ describe('runWithFallback', () => {
     await expect(run(fails, { run: fails })).rejects.toThrow("runWithFallback() fallback-1: option 'name' must be");
     await expect(run(fails, { name: 'a', run: fails, timeout: 0 })).rejects.toThrow("option 'timeout' must be");
   });
+
+  it('takes further steps from the budget of the call, and none where that refuses', async () => {
+    const { executor } = setup();
+    for (const isLeft of [true, false]) {
+      const withdraw = vi.fn((_kind: string) => isLeft);
+      const down = vi.fn(() => Promise.reject(new Error('down')));
+      const all = runInContext({ budget: { deposit() {}, withdraw } }, () => executor.runWithFallback(down, down));
+      await expect(all).rejects.toThrow('were tried, and failed');
+      expect(withdraw.mock.calls).toEqual([['fallback']]);
+      expect(down).toHaveBeenCalledTimes(isLeft ? 2 : 1);
+    }
+  });
 });

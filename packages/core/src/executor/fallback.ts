@@ -35,7 +35,7 @@ export async function runWithFallback(
   if (given.length === 0) throw badOption('runWithFallback()', 'primary', stepText, undefined);
   const steps = given.map((step, index) => stepOf(step, index, usual.taskTimeoutMs));
   const caller = callerOf(undefined, clock);
-  const ledger = currentContext()?.ledger ?? createLedger();
+  const { ledger = createLedger(), budget } = currentContext() ?? {};
   const failures: FallbackFailure[] = [];
   for (const step of steps) {
     const terms = { ...usual, taskTimeoutMs: step.taskTimeoutMs };
@@ -50,7 +50,8 @@ export async function runWithFallback(
       if (caller.outerSignal?.aborted) throw abortReason(caller.outerSignal);
       if (caller.deadline <= clock.now()) throw job.end === 'timed-out' ? error : lateError(name, caller);
       failures.push({ step: step.name, error });
-      if (ledger.used >= ledger.limit) break;
+      const isLast = failures.length === steps.length;
+      if (isLast || ledger.used >= ledger.limit || budget?.withdraw('fallback') === false) break;
     }
   }
   const errors = failures.map(({ step, error }) => ({ name: step, error }));

@@ -24,14 +24,11 @@ describe('a budget of further attempts', () => {
     expect(budget.withdraw('hedge')).toBe(false);
   });
 
-  it('lets a fallback go where nothing is left, since it asks somebody else', () => {
+  it('lets fallbacks and splits go where nothing is left, since they repeat nothing', () => {
     const budget = createAttemptBudget({ clock: createFakeClock(), ratio: 1, perSecond: 0 });
     budget.deposit();
-    expect([budget.withdraw('fallback'), budget.withdraw('fallback'), budget.withdraw('retry')]).toEqual([
-      true,
-      true,
-      false,
-    ]);
+    const kinds = ['fallback', 'fallback', 'split', 'hedge', 'retry'] as const;
+    expect(kinds.map((kind) => budget.withdraw(kind))).toEqual([true, true, true, false, false]);
     expect(budget.stats()).toMatchObject({ extras: 1, balance: 0 });
   });
 

@@ -24,8 +24,8 @@ export interface AttemptBudgetOptions {
   /** How long what was earned and what was taken counts. Default `'10s'`. */
   readonly window?: Duration;
   /**
-   * What is refused where nothing is left. Default: retries, hedges and splits of a batch. A fallback takes what there is and
-   * goes without where there is nothing: it goes elsewhere, so it repeats nothing at the backend that is in trouble.
+   * What is refused where nothing is left. Default: retries and hedges. A fallback and the split of a batch take what there is and
+   * go without where there is nothing: the one asks somebody else, the other sends each item at most a few times more.
    */
   readonly refuses?: readonly ExtraKind[];
   readonly clock?: Clock;
@@ -71,7 +71,7 @@ const slices = 10;
 export function createAttemptBudget(options: AttemptBudgetOptions = {}): CountedBudget {
   checkOptions('createAttemptBudget()', options, rules);
   const { ratio = 0.2, perSecond = 1, window = '10s', clock = systemClock } = options;
-  const { refuses = ['retry', 'hedge', 'split'] } = options;
+  const { refuses = ['retry', 'hedge'] } = options;
   const windowMs = durationMs(window);
   const floor = (perSecond * windowMs) / 1_000;
   if (ratio === 0 && floor === 0) throw badOption('createAttemptBudget()', 'perSecond', 'above 0 where ratio is 0', 0);

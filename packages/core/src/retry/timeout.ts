@@ -19,7 +19,7 @@ export interface TimeoutOptions {
   readonly clock?: Clock;
 }
 
-export const timeoutRules: Rules<TimeoutOptions> = {
+const timeoutRules: Rules<TimeoutOptions> = {
   after: rule.required(rule.positiveDuration),
   name: rule.text,
   clock: ambientRules.clock,

@@ -1,4 +1,3 @@
 export { bulkhead } from './bulkhead.js';
 export type { AdaptiveConcurrency, BulkheadOptions, BulkheadPolicy, BulkheadStats } from './contract.js';
 export type { BulkheadEvent } from './events.js';
-export { bulkheadRules } from './options.js';

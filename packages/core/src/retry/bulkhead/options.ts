@@ -12,7 +12,7 @@ import {
 import type { AdaptiveConcurrency, BulkheadOptions } from './contract.js';
 import type { BulkheadEvent } from './events.js';
 
-export const bulkheadRules: Rules<BulkheadOptions> = {
+const bulkheadRules: Rules<BulkheadOptions> = {
   name: rule.text,
   maxConcurrent: rule.either(rule.integer(1), rule.object),
   maxWaiting: rule.integer(0),
