@@ -541,6 +541,28 @@ describe('with a vision model', () => {
     expect(back.caption).toEqual({ text: 'A red field under a grey sky.', source: 'model', cached: false });
   });
 
+  it('that fails again and again, it is left alone, and nobody waits for it', async () => {
+    const server = await startWithModel();
+    server.fail({ status: 500, times: 9 });
+    for (let size = 1; size <= 6; size++) {
+      const { caption } = await upload(
+        await picture(8 * size, 8)
+          .png()
+          .toBuffer(),
+      );
+      expect(caption.source).toBe('measured');
+    }
+    expect(server.requests).toHaveLength(5);
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/^The model is left alone for \d+ s: 5 of 5 calls have failed\.$/),
+    );
+    expect(warnings.at(-1)).toMatch(/^Captioner\.modelled failed, measured answers instead: .*left alone/);
+    expect(await (await fetch(`${origin}/performance`)).json()).toMatchObject({
+      attempts: { caption: { sent: 5, failures: 5 } },
+      breakers: { caption: { state: 'open', opened: 1 } },
+    });
+  });
+
   it('that cannot be reached, the caption is measured', async () => {
     await start({ vision: { baseUrl: 'http://127.0.0.1:1', model: 'llava' } });
     const { caption } = await upload(await picture().jpeg().toBuffer());

@@ -47,10 +47,13 @@ class ImageWorkerModule {
 
 const logger = new Logger('Captions');
 
-/** A caption that the model could not write, whether another one was given for it or an old one is served on. */
+/** A caption that the model could not write, whether another one was given for it or an old one is served on, and that it is left alone. */
 function logOutage(event: WarmpathEvent): void {
   if (event.type === 'fallback.used') {
     logger.warn(`${event.failed} failed, ${event.next} answers instead: ${reasonOf(event.error)}`);
+  } else if (event.type === 'breaker.opened') {
+    const seconds = Math.ceil(event.pauseMs / 1_000);
+    logger.warn(`The model is left alone for ${seconds} s: ${event.failures} of ${event.calls} calls have failed.`);
   } else if (event.type === 'cache.failed' && event.background) {
     logger.warn(`A caption could not be written anew, the old one is served on: ${reasonOf(event.error)}`);
   }

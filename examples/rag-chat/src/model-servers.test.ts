@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RuntimeSnapshot } from '@warmpath/core';
 import { type ModelServer, startModelServer } from '@warmpath/core/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from './config.js';
@@ -153,6 +154,28 @@ describe.each(protocols)('with a model server that speaks as $name', ({ model, p
     const url = await start(settings);
     expect((await ask(url)).meta).toMatchObject({ layer: 'model', model: 'extractive' });
     expect(await infoOf(url)).toMatchObject({ model }); // which is still the one that is meant to answer
+  });
+});
+
+it('a model server that fails again and again is left alone, which the log and the snapshot say', async () => {
+  const models = await startServer();
+  const url = await start({ OLLAMA_URL: models.ollamaUrl, OLLAMA_MODEL: 'tiny' });
+  models.fail({ status: 500, times: 9 });
+  for (let count = 0; count < 6; count++) {
+    expect((await ask(url, `${question} ${count}`)).meta.model).toBe('extractive');
+  }
+  expect(models.requests).toHaveLength(5); // attempts, until the fifth failure in a row
+  const alone = /^ollama:tiny is left alone for \d+ s: 5 of 5 calls have failed\.$/;
+  expect(logged.filter((line) => alone.test(line))).toHaveLength(1);
+  expect(logged.at(-1)).toMatch(
+    /^ollama:tiny failed, extractive answers instead: 'ollama:tiny' is left alone: 5 calls/,
+  );
+  const shown = (await (await fetch(`${url}/performance`)).json()) as RuntimeSnapshot;
+  expect(shown).toMatchObject({
+    attempts: { 'ollama:tiny': { sent: 5, failures: 5 }, extractive: { sent: 6, fallbacks: 6, failures: 0 } },
+    breakers: { 'ollama:tiny': { state: 'open', opened: 1 } },
+    services: { models: { sent: 5, errors: { status5xx: 5 } } },
+    budget: { firsts: expect.any(Number), balance: expect.any(Number) },
   });
 });
 

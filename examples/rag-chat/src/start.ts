@@ -1,7 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type ChatBackend, createWarmpath, type WarmpathEvent } from '@warmpath/core';
-import { createHttpPool } from '@warmpath/core/http';
+import { type ChatBackend, createWarmpath, type Warmpath, type WarmpathEvent } from '@warmpath/core';
 import { extractive, type FetchLike, ollama, openai } from '@warmpath/core/models';
 import { openAnswerStore } from './answer-store.js';
 import { createApp } from './app.js';
@@ -59,9 +58,10 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
   const library = await readLibrary(config, log);
   const suggestions = config.docs === undefined ? installedSuggestions : await suggestionsFrom(library);
   const kept = await openAnswerStore(config, (line) => log(logLine(line)));
-  const pool = createHttpPool({ name: 'models' });
-  const models = modelsOf(config, pool.fetch);
-  const runtime = createWarmpath({
+  /** Over connections that stay open. The runtime makes the pool with the first question for a server, and closes it. */
+  const fetch: FetchLike = async (url, init) => (await runtime.http('models')).fetch(url, init);
+  const models = modelsOf(config, fetch);
+  const runtime: Warmpath = createWarmpath({
     ...(kept?.limits && { limiter: { store: kept.limits } }),
     chat: {
       models,
@@ -72,7 +72,7 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
       retry: { attempts: attemptsAtModel, timeout: config.modelTimeout },
     },
     onEvent(event) {
-      logFallback(event, log);
+      logOutage(event, log);
       kept?.onEvent(event);
     },
   });
@@ -93,7 +93,6 @@ export async function startApp(config: AppConfig, log: (line: string) => void): 
   /** The store last: until the runtime is closed it may write to it. */
   async function closeParts(): Promise<void> {
     await runtime.close();
-    await pool.close();
     await kept?.close();
   }
   try {
@@ -165,9 +164,18 @@ export function modelsOf(
   return [first ?? { model: extractive() }, ...others.map((backend) => ({ ...backend, weight: 0 }))];
 }
 
-function logFallback(event: WarmpathEvent, log: (line: string) => void): void {
-  if (event.type !== 'fallback.used') return;
-  log(logLine(`${event.failed} failed, ${event.next} answers instead: ${messageOf(event.error)}`));
+/** Who stands in for whom, and which model is asked nothing for a while. */
+function logOutage(event: WarmpathEvent, log: (line: string) => void): void {
+  if (event.type === 'fallback.used') {
+    log(logLine(`${event.failed} failed, ${event.next} answers instead: ${messageOf(event.error)}`));
+  } else if (event.type === 'breaker.opened') {
+    const seconds = Math.ceil(event.pauseMs / 1_000);
+    log(
+      logLine(`${event.name} is left alone for ${seconds} s: ${event.failures} of ${event.calls} calls have failed.`),
+    );
+  } else if (event.type === 'breaker.closed') {
+    log(logLine(`${event.name} answers again.`));
+  }
 }
 
 async function listen(server: Server, { port, portGiven, host }: AppConfig): Promise<void> {

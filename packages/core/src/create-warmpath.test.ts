@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CacheStore } from './cache/index.js';
-import { createWarmpath, type WarmpathEvent, type WarmpathOptions, wrap } from './index.js';
+import { createAttemptBudget, createWarmpath, type WarmpathEvent, type WarmpathOptions, wrap } from './index.js';
 import type { ChatModel } from './models/index.js';
 import { chaosStore, createFakeClock, memoryLimits, memoryStore } from './testing/index.js';
 
@@ -391,6 +391,30 @@ describe('policies and services of a runtime', () => {
       budget: { refused: 1 },
     });
     expect(events.map(({ type }) => type)).toContain('breaker.opened');
+  });
+
+  it('draw from a budget that they share with others, where they are given one', async () => {
+    const clock = createFakeClock();
+    const budget = createAttemptBudget({ clock });
+    const [one, other] = [createWarmpath({ clock, budget }), createWarmpath({ clock, budget })];
+    await one.retry('gpt')(() => 1);
+    await other.retry('gpt')(() => 1);
+    expect(budget.stats().firsts).toBe(2);
+    expect(other.snapshot().budget).toEqual(budget.stats());
+    expect(() => createWarmpath({ budget: { rate: 1 } as never })).toThrow("did you mean 'ratio'?");
+  });
+
+  it.each(['retry', 'fallback', 'pipeline'] as const)('refuse a name and options of %s that are none', (kind) => {
+    const ask = createWarmpath()[kind] as (name: unknown, options?: unknown) => unknown;
+    expect(() => ask(undefined)).toThrow(`warmpath.${kind}(): option 'name' must be`);
+    for (const options of [5, null, async () => 1, [{ name: 'gpt', run: () => 1 }]])
+      expect(() => ask('gpt', options)).toThrow(`warmpath.${kind}(): option 'options' must be an object`);
+  });
+
+  it('refuse a time limit without a name', () => {
+    const ask = createWarmpath().timeout as (name?: string, after?: string) => unknown;
+    expect(() => ask(undefined, '5s')).toThrow("warmpath.timeout(): option 'name' must be");
+    expect(() => ask('5s')).toThrow("timeout(): option 'after' must be a duration");
   });
 
   it('keep one breaker for a backend', () => {

@@ -1,151 +1,43 @@
-import { type BatchedEmbedder, type BatchedEmbedderOptions, batchedEmbedder } from './batched-embedder.js';
+import { type BatchedEmbedder, batchedEmbedder } from './batched-embedder.js';
 import { type Batcher, type BatcherOptions, type BatchFunction, createBatcher } from './batcher/index.js';
 import { type Cache, type CacheOptions, cacheRules, createCache } from './cache/index.js';
 import { type ChatOptions, checkChat, toBackend } from './chat-options.js';
-import { type Chat, createChat } from './create-chat.js';
+import { createChat } from './create-chat.js';
 import type { WarmpathEvent } from './events.js';
-import {
-  createExecutor,
-  type Executor,
-  type ExecutorOptions,
-  type PipelineOptions,
-  type PipelineStart,
-  pipeline,
-} from './executor/index.js';
-import type { HttpPool, HttpPoolOptions, HttpPoolStats } from './http/index.js';
+import { createExecutor, type Executor, pipeline } from './executor/index.js';
+import type { HttpPool, HttpPoolOptions } from './http/index.js';
 import {
   ambientRules,
   badOption,
   type Clock,
   checkOptions,
-  type Duration,
-  type Random,
   type Rules,
   rule,
   safeListener,
   systemClock,
   systemRandom,
 } from './kernel/index.js';
-import { createLimiter, type Limiter, type LimiterOptions, type LimiterStatus, limiterRules } from './limiter/index.js';
-import type { Embedder } from './models/index.js';
-import { Registry } from './registry.js';
+import { createLimiter, type Limiter, type LimiterOptions, limiterRules } from './limiter/index.js';
+import { checkNamed, Registry } from './registry.js';
 import {
-  type AttemptBudgetOptions,
-  type BreakerOptions,
   type BreakerPolicy,
-  type BreakerStats,
-  type BudgetStats,
-  type BulkheadOptions,
   type BulkheadPolicy,
-  type BulkheadStats,
   breaker,
   bulkhead,
+  type CountedBudget,
   createAttemptBudget,
-  type Fallback,
-  type FallbackOptions,
   fallback,
   type Hedge,
-  type HedgeOptions,
   hedge,
-  type Policy,
-  type RetryOptions,
   retry,
   sharedBudget,
   timeout,
 } from './retry/index.js';
-import {
-  type BreakerCounts,
-  createPerformanceRecorder,
-  type LimiterStats,
-  noLimiterStats,
-  noServiceCounts,
-  type ObservedEvent,
-  type PerformanceSnapshot,
-  type ServiceCounts,
-} from './telemetry/index.js';
-
-/** What the runtime gives to every part itself. */
-type Given = 'name' | 'clock' | 'random' | 'onEvent';
+import { createPerformanceRecorder, noLimiterStats, noServiceCounts, type ObservedEvent } from './telemetry/index.js';
+import type { Given, LimiterDefaults, Warmpath, WarmpathOptions } from './warmpath-contract.js';
 
 /** How long a model is waited for that has no room, before another one is asked. */
 const modelPatience = '10s';
-
-type LimiterDefaults = Pick<LimiterOptions, 'store' | 'storeTimeout' | 'onStoreError' | 'prefetch'>;
-
-export interface WarmpathOptions {
-  /** Defaults of every cache. */
-  readonly cache?: Omit<CacheOptions, Given>;
-  /** Defaults of every limiter, those of the models included: where they count together with other processes. */
-  readonly limiter?: LimiterDefaults;
-  /** The models that answer, and how. Without it `chat` is refused at its first use. */
-  readonly chat?: ChatOptions;
-  /** What is tried again is drawn from it: retries, hedges, fallbacks, splits of a batch. Default: one for the process. */
-  readonly budget?: Omit<AttemptBudgetOptions, 'clock'>;
-  readonly clock?: Clock;
-  readonly random?: Random;
-  /** Hears everything that the parts report. What it throws is said once and passed over. */
-  readonly onEvent?: (event: WarmpathEvent) => void;
-}
-
-/** What the parts have counted, and how the limiters stand. */
-export interface RuntimeSnapshot extends PerformanceSnapshot {
-  /** Of one that is not the runtime's own, but reports to it, the counts alone. */
-  readonly limiters: Readonly<Record<string, LimiterStats & Partial<LimiterStatus>>>;
-  /** Of one that is not the runtime's own, the counts alone. */
-  readonly breakers: Readonly<Record<string, BreakerCounts & Partial<BreakerStats>>>;
-  readonly bulkheads: Readonly<Record<string, BulkheadStats>>;
-  readonly services: Readonly<Record<string, ServiceCounts & Partial<HttpPoolStats>>>;
-  /** How the budget of further attempts stands. */
-  readonly budget: BudgetStats;
-}
-
-/**
- * One runtime: its parts share a clock, a listener and a snapshot. Caches, limiters, batchers, embedders and executors are made
- * once for each name; asking again with the name gives the same one (of a batcher or embedder, with the same function or embedder).
- */
-export interface Warmpath {
-  readonly clock: Clock;
-  readonly random: Random;
-  /** @throws WarmpathError `WP_BAD_OPTION`, also for options given a second time, or another function to batch with */
-  cache(name: string, options?: Omit<CacheOptions, Given>): Cache;
-  limiter(name: string, options?: Omit<LimiterOptions, Given>): Limiter;
-  batcher<Item, Result, Key = unknown>(
-    name: string,
-    run: BatchFunction<Item, Result, Key>,
-    options?: Omit<BatcherOptions<Item, Key>, Given>,
-  ): Batcher<Item, Result>;
-  /** An embedder that finds vectors in a cache and packs what is missing into few calls. */
-  embedder(name: string, embedder: Embedder, options?: Omit<BatchedEmbedderOptions, Given>): BatchedEmbedder;
-  /** Tasks side by side within bounds. */
-  executor(name: string, options?: Omit<ExecutorOptions, Given>): Executor;
-  /** The beginning of a graph of steps; made anew at each call, since it is nothing but its steps. */
-  pipeline<Input = void>(
-    name: string,
-    options?: Omit<PipelineOptions, Given>,
-  ): PipelineStart<Input, Record<never, never>>;
-  /** Policies without a state: made anew at each call, so keep what it gives where calls are many. */
-  retry(name: string, options?: Omit<RetryOptions, Given>): Policy;
-  timeout(name: string, after: Duration): Policy;
-  fallback(name: string, options?: Omit<FallbackOptions, Given>): Fallback;
-  /** A second backend where the first is late; it learns when that is. */
-  hedge(name: string, options?: Omit<HedgeOptions, Given>): Hedge;
-  /** One for each backend, which all calls to it share. */
-  breaker(name: string, options?: Omit<BreakerOptions, Given>): BreakerPolicy;
-  bulkhead(name: string, options?: Omit<BulkheadOptions, Given>): BulkheadPolicy;
-  /** A service behind a pool of connections, closed with the runtime. Loads undici at the first use, so it comes as a promise. */
-  http(name: string, options?: Omit<HttpPoolOptions, Given>): Promise<HttpPool>;
-  /** Questions to the models, through every layer. */
-  readonly chat: Chat;
-  /** What the runtime has done and saved so far. */
-  snapshot(): RuntimeSnapshot;
-  /** For adapters: what they report joins the listener and the snapshot. */
-  report(event: WarmpathEvent): void;
-  /**
-   * Sends what is waiting in batchers and lets tasks end, for 5 s at the most each, then waits for writes to stores (one store deadline).
-   * Stores that were passed in stay open: whoever made one closes it. Idempotent.
-   */
-  close(): Promise<void>;
-}
 
 const { store, storeTimeout, onStoreError, prefetch } = limiterRules;
 const limiterDefaultRules: Rules<LimiterDefaults> = { store, storeTimeout, onStoreError, prefetch };
@@ -183,7 +75,7 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
   const bulkheads = new Registry<BulkheadPolicy>('bulkhead');
   const services = new Registry<Promise<HttpPool>>('http');
   const pools: HttpPool[] = [];
-  const budget = options.budget ? createAttemptBudget({ ...options.budget, clock }) : sharedBudget(clock);
+  const budget = budgetOf(options.budget, clock);
 
   function cache(name: string, own?: Omit<CacheOptions, Given>): Cache {
     return caches.get(name, own, () => createCache({ ...options.cache, ...given(own), ...ambient, random, name }));
@@ -254,10 +146,13 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
     embedder: (name, model, own) =>
       embedders.get(name, own, () => batchedEmbedder(model, { ...own, ...ambient, random, name }), model),
     executor: (name, own) => executors.get(name, own, () => createExecutor({ ...own, ...ambient, name })),
-    pipeline: (name, own) => pipeline(name, { ...own, ...ambient }),
-    retry: (name, own) => retry({ budget, ...given(own), ...ambient, random, name }),
-    timeout: (name, after) => timeout({ name, after, clock }),
-    fallback: (name, own) => fallback({ budget, ...given(own), ...ambient, name }),
+    pipeline: (name, own) => pipeline(name, { ...givenTo('pipeline', name, own), ...ambient }),
+    retry: (name, own) => retry({ budget, ...givenTo('retry', name, own), ...ambient, random, name }),
+    timeout(name, after) {
+      checkNamed('timeout', name, undefined);
+      return timeout({ name, after, clock });
+    },
+    fallback: (name, own) => fallback({ budget, ...givenTo('fallback', name, own), ...ambient, name }),
     breaker: (name, own) => breakers.get(name, own, () => breaker({ ...given(own), ...ambient, random, name })),
     bulkhead: (name, own) => bulkheads.get(name, own, () => bulkhead({ ...given(own), ...ambient, name })),
     async http(name, own) {
@@ -312,6 +207,17 @@ export function createWarmpath(options: WarmpathOptions = {}): Warmpath {
 function given<Options extends object>(options: Options | undefined): Partial<Options> {
   const entries = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
   return Object.fromEntries(entries) as Partial<Options>;
+}
+
+/** To what is made anew at each call, and so has no registry that looks at it. @throws WarmpathError `WP_BAD_OPTION` */
+function givenTo<Options extends object>(kind: string, name: string, options: Options | undefined): Partial<Options> {
+  checkNamed(kind, name, options);
+  return given(options);
+}
+
+function budgetOf(own: WarmpathOptions['budget'], clock: Clock): CountedBudget {
+  if (own === undefined) return sharedBudget(clock);
+  return 'stats' in own ? own : createAttemptBudget({ ...own, clock });
 }
 
 function ofEach<Part extends { readonly name: string }, T>(

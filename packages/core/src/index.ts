@@ -38,7 +38,7 @@ export {
 } from './cache/index.js';
 export type { ChatBackend, ChatOptions } from './chat-options.js';
 export type { AnswerLayer, Chat, StreamedAnswer } from './create-chat.js';
-export { createWarmpath, type RuntimeSnapshot, type Warmpath, type WarmpathOptions } from './create-warmpath.js';
+export { createWarmpath } from './create-warmpath.js';
 export type { ModelEvent, WarmpathEvent } from './events.js';
 export {
   createExecutor,
@@ -202,3 +202,4 @@ export {
   type StreamEnd,
 } from './streaming/index.js';
 export type { PerformanceSnapshot } from './telemetry/index.js';
+export type { RuntimeSnapshot, Warmpath, WarmpathOptions } from './warmpath-contract.js';

@@ -1,5 +1,15 @@
 import { badOption, rule, WarmpathError } from './kernel/index.js';
 
+/**
+ * Whether a part can be asked for like this.
+ * @throws WarmpathError `WP_BAD_OPTION`
+ */
+export function checkNamed(kind: string, name: string, options: object | undefined): void {
+  const where = `warmpath.${kind}()`;
+  if (!rule.text.allows(name)) throw badOption(where, 'name', rule.text.text, name);
+  if (options !== undefined && !rule.object.allows(options)) throw badOption(where, 'options', 'an object', options);
+}
+
 /** Parts by name, each made at its first use. */
 export class Registry<Part> {
   readonly #parts = new Map<string, { readonly part: Part; readonly of: unknown }>();
@@ -14,9 +24,7 @@ export class Registry<Part> {
 
   /** @param of what the part is made of: one made of something else is not what is asked for */
   get(name: string, options: object | undefined, make: () => Part, of?: unknown): Part {
-    const where = `warmpath.${this.#kind}()`;
-    if (!rule.text.allows(name)) throw badOption(where, 'name', rule.text.text, name);
-    if (options !== undefined && !rule.object.allows(options)) throw badOption(where, 'options', 'an object', options);
+    checkNamed(this.#kind, name, options);
     const known = this.#parts.get(name);
     if (known && (options || known.of !== of)) {
       throw new WarmpathError(

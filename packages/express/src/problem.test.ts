@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { deflateSync } from 'node:zlib';
 import { WarmpathError } from '@warmpath/core';
+import { breaker, fallback, retry } from '@warmpath/core/retry';
+import { createFakeClock } from '@warmpath/core/testing';
 import express, { type RequestHandler, type Response } from 'express';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { serve } from '../test/serve.js';
@@ -117,7 +119,9 @@ describe('problemHandler() and the errors of routes', () => {
   it.each([
     ['WP_TENANT_REQUIRED', 401],
     ['WP_MODEL_REQUEST', 502],
+    ['WP_HTTP_FAILED', 502],
     ['WP_OVERLOADED', 503],
+    ['WP_BREAKER_OPEN', 503],
     ['WP_RATE_LIMITED', 503],
     ['WP_DEADLINE', 504],
     ['WP_BATCH_MISMATCH', 500],
@@ -197,6 +201,36 @@ describe('problemHandler() and the errors of routes', () => {
     expect(answer.headers.get('content-language')).toBeNull();
     expect(answer.headers.get('etag')).not.toBe('"v1"');
     expect(answer.headers.get('x-request-id')).toBe('7');
+  });
+
+  it('says when to come back where a breaker is open, also as the last of a chain, and never to stay away', async () => {
+    const gpt = breaker({ clock: createFakeClock(), random: () => 0, consecutive: 1 });
+    gpt.record({ ok: false });
+    const down = { name: 'local', run: () => Promise.reject(new Error('down')) };
+    const routes: RequestHandler[] = [
+      async () => void (await gpt(() => 'never')),
+      async () => void (await fallback()([down, { name: 'gpt', run: () => 'never', policy: gpt }])),
+    ];
+    for (const route of routes) {
+      const { url } = await failing(route);
+      const answer = await fetch(url);
+      expect([answer.status, answer.headers.get('retry-after'), answer.headers.get('x-should-retry')]).toEqual([
+        ...[503, '10', null],
+      ]);
+      expect(await answer.json()).toMatchObject({ code: 'WP_BREAKER_OPEN' });
+    }
+  });
+
+  it('tells of a chain what its last step has said to clients, and that our own retries are behind it', async () => {
+    const { url } = await failing(async () => {
+      await fallback()([
+        { name: 'gpt', run: (call) => retry({ attempts: 1 })(() => Promise.reject(new Error(secret)), call) },
+        { name: 'local', run: () => Promise.reject(new HttpProblem(502, 'No model', 'No model answers.')) },
+      ]);
+    });
+    const answer = await fetch(url);
+    expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false']);
+    expect(await answer.json()).toMatchObject({ title: 'No model', detail: 'No model answers.' });
   });
 
   it('sends a HEAD request the status without the document', async () => {

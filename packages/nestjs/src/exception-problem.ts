@@ -2,13 +2,17 @@ import { HttpException } from '@nestjs/common';
 import { type Problem, problemOf } from '@warmpath/core/kernel';
 import { RateLimitedException } from './rate-limited-exception.js';
 
-/** What a client may be told of an exception: an HttpException and a refusal of Fastify's parsers speak for themselves. */
+/**
+ * What a client may be told of an exception: an HttpException and a refusal of Fastify's parsers speak for themselves, also as the last of
+ * several failures (AggregateError).
+ */
 export function exceptionProblem(error: unknown): Problem {
-  if (error instanceof RateLimitedException) {
-    return { ...problemOf(speaking(error, error.message, error.getStatus())), ...error.problem };
+  const last: unknown = error instanceof AggregateError ? error.errors.at(-1) : error;
+  if (last instanceof RateLimitedException) {
+    return { ...problemOf(speaking(error, last.message, last.getStatus())), ...last.problem };
   }
-  if (error instanceof HttpException) return problemOf(speaking(error, saidBy(error), error.getStatus()));
-  if (isFastifyRefusal(error)) return problemOf(speaking(error, error.message, error.statusCode));
+  if (last instanceof HttpException) return problemOf(speaking(error, saidBy(last), last.getStatus()));
+  if (isFastifyRefusal(last)) return problemOf(speaking(error, last.message, last.statusCode));
   return problemOf(error);
 }
 
@@ -20,7 +24,7 @@ function saidBy(exception: HttpException): string {
 }
 
 /** An error that clients may read, in the place of one whose causes are not forgotten: our own retries may be behind it. */
-function speaking(cause: Error, message: string, status: number): Error {
+function speaking(cause: unknown, message: string, status: number): Error {
   return Object.assign(new Error(message, { cause }), { status, expose: true });
 }
 

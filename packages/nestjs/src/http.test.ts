@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import {
+  BadGatewayException,
   BadRequestException,
   Body,
   type CanActivate,
@@ -29,6 +30,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import type { LimiterStore } from '@warmpath/core';
 import { currentContext, WarmpathError } from '@warmpath/core/kernel';
+import { breaker, fallback, retry } from '@warmpath/core/retry';
 import { createFakeClock } from '@warmpath/core/testing';
 import { Observable, of, Subject } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -373,6 +375,29 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
         throw new BadRequestException(['name must be a string', 'size must not be less than 1']);
       }
 
+      @Get('open')
+      async open(): Promise<unknown> {
+        const gpt = breaker({ clock: createFakeClock(), random: () => 0, consecutive: 1 });
+        gpt.record({ ok: false });
+        return gpt(() => 'never');
+      }
+
+      @Get('held')
+      async held(): Promise<unknown> {
+        const gpt = breaker();
+        gpt.open();
+        return gpt(() => 'never');
+      }
+
+      @Get('chain')
+      async chain(): Promise<unknown> {
+        const down = (): Promise<never> => Promise.reject(new Error('The model is down.'));
+        return fallback()([
+          { name: 'gpt', run: (call) => retry({ attempts: 1 })(down, call) },
+          { name: 'local', run: () => Promise.reject(new BadGatewayException('No model answers.')) },
+        ]);
+      }
+
       @Get('upstream')
       upstream(): never {
         throw Object.assign(new Error('Incorrect API key sk-1234'), { status: 401 });
@@ -412,6 +437,29 @@ describe.each(platforms)('over HTTP on %s', (_platform, adapter) => {
       expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([500, 'false']);
       expect(await answer.text()).not.toMatch(/sk-1234|shouldRetry/);
       expect(errors).toHaveBeenCalledTimes(1);
+    });
+
+    it('answers 503 and when to come back where a breaker is open', async () => {
+      vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+      await withFilter();
+      for (const [path, retryAfter] of [
+        ['open', '10'],
+        ['held', null],
+      ]) {
+        const answer = await fetch(`${origin}/${path}`);
+        expect([answer.status, answer.headers.get('retry-after'), answer.headers.get('x-should-retry')]).toEqual([
+          ...[503, retryAfter, null],
+        ]);
+        expect(await answer.json()).toMatchObject({ code: 'WP_BREAKER_OPEN' });
+      }
+    });
+
+    it('tells of a chain of which every step has failed what the last one says, and asks SDKs to stay away', async () => {
+      vi.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+      await withFilter();
+      const answer = await fetch(`${origin}/chain`);
+      expect([answer.status, answer.headers.get('x-should-retry')]).toEqual([502, 'false']);
+      expect(await answer.json()).toMatchObject({ status: 502, detail: 'No model answers.' });
     });
 
     it("passes on what the platform's body parser says", async () => {

@@ -1,5 +1,5 @@
-import { type ArgumentsHost, BadGatewayException, BadRequestException } from '@nestjs/common';
-import { markSpent } from '@warmpath/core/kernel';
+import { type ArgumentsHost, BadGatewayException, BadRequestException, NotFoundException } from '@nestjs/common';
+import { markSpent, WarmpathError } from '@warmpath/core/kernel';
 import { describe, expect, it } from 'vitest';
 import { exceptionProblem, ProblemFilter } from './index.js';
 
@@ -24,6 +24,21 @@ describe('exceptionProblem()', () => {
     ['a body without a message', new BadRequestException({ extra: 1 }), 'Bad Request Exception'],
   ])('tells what an exception says: %s', (_what, error, detail) => {
     expect(exceptionProblem(error)).toMatchObject({ status: 400, detail });
+  });
+
+  it('lets the last of several failures speak, as a fallback tells them', () => {
+    const open = new WarmpathError('WP_BREAKER_OPEN', 'x', { details: { retryAfterMs: 900 } });
+    const spent = markSpent(new Error('The model is down.'));
+    expect(exceptionProblem(new AggregateError([spent, new NotFoundException('No such image.')]))).toMatchObject({
+      status: 404,
+      detail: 'No such image.',
+    });
+    expect(exceptionProblem(new AggregateError([spent, new BadGatewayException('No model answers.')]))).toMatchObject({
+      status: 502,
+      detail: 'No model answers.',
+      shouldRetry: false,
+    });
+    expect(exceptionProblem(new AggregateError([spent, open]))).toMatchObject({ status: 503, retryAfterMs: 900 });
   });
 
   it('says that our own retries are behind an exception', () => {

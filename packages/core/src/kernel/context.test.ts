@@ -1,3 +1,6 @@
+import { AsyncLocalStorage, createHook } from 'node:async_hooks';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createFakeClock } from '../testing/index.js';
@@ -116,6 +119,41 @@ describe('runInContext', () => {
       ),
     );
     expect(seen).toEqual(Array.from({ length: 50 }, (_, index) => [`tenant-${index}`, index, 1]));
+  });
+
+  it('keeps what an application has in AsyncLocalStorages of its own, and lets nothing out', () => {
+    const user = new AsyncLocalStorage<string>();
+    user.run('alice', () => {
+      runInContext({ tenant: 'a' }, () => {
+        expect(user.getStore()).toBe('alice');
+        user.run('bob', () => expect([user.getStore(), inside().tenant]).toEqual(['bob', 'a']));
+        expect(() =>
+          runInContext({ tenant: 'b' }, () => {
+            throw new Error('thrown');
+          }),
+        ).toThrow('thrown');
+        expect([user.getStore(), inside().tenant]).toEqual(['alice', 'a']);
+      });
+      expect([user.getStore(), currentContext()]).toEqual(['alice', undefined]);
+    });
+  });
+
+  it('leaves nothing behind with those who follow asynchronous resources from their making to their end', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const living = new Set<number>();
+    const hook = createHook({
+      init: (id, type) => type === 'WarmpathCall' && living.add(id),
+      destroy: (id) => living.delete(id),
+    }).enable();
+    for (let calls = 1_000; calls > 0; calls--) runInContext({}, () => {});
+    expect(living.size).toBe(1_000);
+    const left = (): number => {
+      collect();
+      return living.size;
+    };
+    await expect.poll(left).toBeLessThan(100);
+    hook.disable();
   });
 });
 

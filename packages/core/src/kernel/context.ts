@@ -108,10 +108,8 @@ export function runShared<T>(
 /** Runs `work` in a context that is complete as it is: nothing of the current one is added. */
 export function runWithin<Context extends CallContext, T>(context: Context, work: (context: Context) => T): T {
   // Like `storage.run`, for little more than half of it: that makes what every AsyncLocalStorage holds anew twice, to enter and to leave.
-  return new AsyncResource('WarmpathCall', byHand).runInAsyncScope(enter<Context, T>, undefined, context, work);
+  return new AsyncResource('WarmpathCall').runInAsyncScope(enter<Context, T>, undefined, context, work);
 }
-
-const byHand = { requireManualDestroy: true };
 
 function enter<Context extends CallContext, T>(context: Context, work: (context: Context) => T): T {
   storage.enterWith(context);
@@ -127,7 +125,8 @@ const outside = AsyncLocalStorage.snapshot();
 
 /**
  * Runs work in no call at all: in no context of ours, nor in what an application keeps in an AsyncLocalStorage of its own. For
- * work that is set off by one caller's call and done for others.
+ * work that is set off by one caller's call and done for others. What surrounds this file when it is loaded stays for good, since there
+ * is no way out of that: an application that loads it within a request would show that one's data to all others.
  */
 export function runOutside<T>(work: () => T): T {
   return outside(work);

@@ -18,6 +18,7 @@ const own = (code: WarmpathErrorCode, details: object = {}, cause?: unknown): Er
 const fetchFailed = (code: string): Error => new TypeError('fetch failed', { cause: failing({ code }) });
 
 class APIUserAbortError extends Error {}
+class APIConnectionTimeoutError extends Error {}
 
 describe('what is never tried again', () => {
   it.each<[string, unknown]>([
@@ -25,6 +26,7 @@ describe('what is never tried again', () => {
     ['an error caused by a marked one', new Error('x', { cause: nonRetryable(failing({ status: 503 })) })],
     ['an abort', new DOMException('x', 'AbortError')],
     ["an abort of OpenAI's SDK", new APIUserAbortError('Request was aborted.')],
+    ['an abort of axios', Object.assign(new Error('canceled'), { name: 'CanceledError', code: 'ERR_CANCELED' })],
     ['a bug', new TypeError('x is not a function')],
     ['a RangeError', new RangeError('x')],
     ['a ReferenceError', new ReferenceError('x')],
@@ -64,6 +66,7 @@ describe('what says that the other side is in trouble', () => {
     ['a parser that met garbage', failing({ code: 'HPE_INVALID_CONSTANT' })],
     ['a stalled body', failing({ code: 'UND_ERR_BODY_TIMEOUT' })],
     ['a timeout of the platform', new DOMException('x', 'TimeoutError')],
+    ["a timeout of OpenAI's SDK", new APIConnectionTimeoutError('x', { cause: new DOMException('x', 'AbortError') })],
     ['a deadline', own('WP_DEADLINE')],
     ['a deadline that something was aborted by', own('WP_DEADLINE', {}, new DOMException('x', 'AbortError'))],
     ['a model that could not be reached', own('WP_MODEL_REQUEST')],

@@ -53,7 +53,7 @@ function isMarkedSpent(error: ForeignError | undefined, mostLinks: number): bool
 }
 
 /** Of an AggregateError that tells of any. */
-function severalIn(error: ForeignError): readonly unknown[] | undefined {
+export function severalIn(error: unknown): readonly unknown[] | undefined {
   if (!(error instanceof AggregateError)) return undefined;
   const errors: unknown = error.errors;
   return Array.isArray(errors) && errors.length > 0 ? errors : undefined;
@@ -111,14 +111,23 @@ function verdictOf(error: ForeignError): FailureClass | undefined {
   if (asRecord(error.$retryable)) return 'transient';
   if (status !== undefined) return isLater(status) ? 'transient' : 'permanent';
   if (isWarmpathError(error)) return verdictOfOwn(error.code);
+  if (isTimeout(error)) return 'transient';
   if (isHopeless(error)) return 'permanent';
   if (typeof error.code === 'string' && isOfNetwork(error)) return 'transient';
   return isOfProgram(error) ? 'permanent' : undefined;
 }
 
-/** A caller has left. The SDK of OpenAI, and those made like it, name the class and not the error. */
+/** A caller has left. The SDK of OpenAI, and those made like it, name the class and not the error; axios has a name of its own. */
 function isAbort(error: ForeignError): boolean {
-  return error.name === 'AbortError' || error.constructor?.name === 'APIUserAbortError';
+  const { name } = error;
+  return name === 'AbortError' || name === 'CanceledError' || error.constructor?.name === 'APIUserAbortError';
+}
+
+/** It took longer than its client waits, who aborts the request then, so that beneath it there is an AbortError. */
+function isTimeout(error: ForeignError): boolean {
+  return [error.name, error.constructor?.name].some(
+    (name) => typeof name === 'string' && name.endsWith('TimeoutError'),
+  );
 }
 
 /** The AWS SDK has statuses of 400 for some of what is rate control. */

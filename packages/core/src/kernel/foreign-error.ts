@@ -38,6 +38,15 @@ export function asForeign(value: unknown): ForeignError | undefined {
   return typeof value === 'object' && value !== null ? value : undefined;
 }
 
+/** What is said of whatever was thrown: anything can be, also what refuses to become text. */
+export function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something that has no text';
+  }
+}
+
 /** What lies beneath an error: its cause, or the last of the attempts that the AI SDK made (`RetryError`). */
 export function beneath(error: ForeignError): ForeignError | undefined {
   return asForeign(error.cause ?? error.lastError);

@@ -34,7 +34,7 @@ export {
   retryAfterMs,
   wasNotSent,
 } from './failure.js';
-export { errorChain, errorStatus, isOfNetwork } from './foreign-error.js';
+export { errorChain, errorStatus, isOfNetwork, textOf } from './foreign-error.js';
 export { httpDateOf, instantOf } from './http-date.js';
 export { canonicalKey, compactKey, digestKey, digestText } from './key.js';
 export { safeListener } from './listener.js';

@@ -32,4 +32,13 @@ describe('safeListener', () => {
     });
     warned.mockRestore();
   });
+
+  it('passes over a failure that refuses to become text', () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const listen = safeListener(() => {
+      throw Object.create(null);
+    });
+    listen?.(1);
+    expect(warned).toHaveBeenCalledOnce();
+  });
 });

@@ -1,3 +1,5 @@
+import { textOf } from './foreign-error.js';
+
 /**
  * A listener whose own failure is no business of the work that it hears of: a failure is said once, as a process warning,
  * and passed over. Undefined stays undefined, so that nothing is computed for an event that nobody hears.
@@ -8,7 +10,7 @@ export function safeListener<Event>(
   if (!onEvent) return undefined;
   let hasFailed = false;
   const failed = (error: unknown): void => {
-    if (!hasFailed) process.emitWarning(`An onEvent listener failed: ${error}`, { code: 'WARMPATH_LISTENER' });
+    if (!hasFailed) process.emitWarning(`An onEvent listener failed: ${textOf(error)}`, { code: 'WARMPATH_LISTENER' });
     hasFailed = true;
   };
   return function listen(event) {

@@ -88,6 +88,7 @@ describe('problemOf', () => {
     expect(problemOf(new AggregateError([open, new AggregateError([busy])]))).toMatchObject({ status: 502 });
     expect(problemOf(new AggregateError([open, new Error('password=1234')]))).toMatchObject({ status: 500 });
     expect(problemOf(new AggregateError([]))).toMatchObject({ status: 500 });
+    expect(problemOf(Object.assign(new AggregateError([busy]), { errors: undefined }))).toMatchObject({ status: 500 });
   });
 
   it('makes a complete document of anything that can be thrown', () => {

@@ -1,5 +1,5 @@
 import { isWarmpathError, type WarmpathErrorCode } from './errors.js';
-import { failureClass, isSpent, retryAfterMs } from './failure.js';
+import { failureClass, isSpent, retryAfterMs, severalIn } from './failure.js';
 import { mostCauses } from './foreign-error.js';
 
 /** An error as HTTP tells it: a problem document (RFC 9457), sent as `application/problem+json`. */
@@ -86,8 +86,10 @@ export function problemOf(error: unknown): Problem {
 /** Of several failures the last one; of one, that one. */
 function lastOf(error: unknown): unknown {
   let last = error;
-  for (let left = mostCauses; left > 0 && last instanceof AggregateError && last.errors.length > 0; left--) {
-    last = last.errors.at(-1);
+  let several = severalIn(error);
+  for (let left = mostCauses; left > 0 && several; left--) {
+    last = several.at(-1);
+    several = severalIn(last);
   }
   return last;
 }

@@ -74,7 +74,9 @@ export function createAttemptBudget(options: AttemptBudgetOptions = {}): Counted
   const { refuses = ['retry', 'hedge'] } = options;
   const windowMs = durationMs(window);
   const floor = (perSecond * windowMs) / 1_000;
-  if (ratio === 0 && floor === 0) throw badOption('createAttemptBudget()', 'perSecond', 'above 0 where ratio is 0', 0);
+  if (ratio === 0 && floor < 1) {
+    throw badOption('createAttemptBudget()', 'perSecond', "at least one in a 'window' where 'ratio' is 0", perSecond);
+  }
   const sliceMs = windowMs / slices;
   const firsts = new Array<number>(slices).fill(0);
   const extras = new Array<number>(slices).fill(0);

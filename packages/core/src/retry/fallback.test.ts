@@ -161,6 +161,14 @@ describe('fallback', () => {
     expect(spare.run).not.toHaveBeenCalled();
   });
 
+  it('says what it can of whatever was thrown, also of what refuses to become text', async () => {
+    const { chain } = setUp();
+    const thrown = Object.create(null);
+    const outcome = chain([{ name: 'a', run: () => Promise.reject(thrown) }]);
+    await expect(outcome).rejects.toThrow("'a': something that has no text");
+    await expect(outcome).rejects.toMatchObject({ errors: [thrown] });
+  });
+
   it.each<[unknown, string]>([
     [[], "'steps' must be a list of at least one { name, run }"],
     [undefined, "'steps' must be"],

@@ -8,10 +8,12 @@ import {
   rule,
   safeListener,
   systemClock,
+  textOf,
 } from '../kernel/index.js';
 import { Books, bookkeeping, type OpenAttempt } from './books.js';
 import { budgetRule } from './budget.js';
 import type { AttemptEvent, FallbackEvent, StopReason } from './events.js';
+import { judgeBy } from './judge.js';
 import type { PolicyCall } from './policy.js';
 import { Asker } from './scope.js';
 import { begin, checkSteps, endOf, outcomeOf, type Step } from './step.js';
@@ -51,9 +53,7 @@ export class FallbackError extends AggregateError {
 
   constructor(chain: string, failures: readonly StepFailure[], steps: number) {
     const errors = failures.map(({ error }) => error);
-    const said = failures.map(
-      ({ step, error }) => `'${step}': ${error instanceof Error ? error.message : String(error)}`,
-    );
+    const said = failures.map(({ step, error }) => `'${step}': ${textOf(error)}`);
     const all = failures.length === steps ? 'All' : `${failures.length} of`;
     super(errors, `${all} ${steps} steps of '${chain}' were asked, and failed. ${said.join(' ')}`, {
       cause: errors.at(-1),
@@ -80,8 +80,9 @@ const rules: Rules<FallbackOptions> = {
  */
 export function fallback(options: FallbackOptions = {}): Fallback {
   checkOptions('fallback()', options, rules);
-  const { name = 'fallback', when = () => true, clock = systemClock, onEvent } = options;
+  const { name = 'fallback', clock = systemClock, onEvent } = options;
   const report = safeListener(onEvent);
+  const when = judgeBy(options.when, () => true, `The function 'when' of '${name}'`);
   const keeping = bookkeeping(clock, options.budget, report);
 
   return async function fallenBack<T>(steps: readonly Step<T>[], call?: PolicyCall): Promise<FallbackResult<T>> {

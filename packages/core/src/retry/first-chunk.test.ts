@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { wait } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
-import { firstChunk, retry, timeout, wrap } from './index.js';
+import { type BegunStream, bulkhead, firstChunk, retry, timeout, wrap } from './index.js';
 
 const clock = createFakeClock();
 
@@ -71,10 +71,86 @@ describe('a stream', () => {
     );
     await stream.next();
     const next = stream.next();
-    next.catch(() => {});
-    await stream.return().catch(() => {});
+    await stream.return();
+    expect(await next).toEqual({ done: true, value: undefined });
     expect(signal?.aborted).toBe(true);
     expect(await stream.ended).toMatchObject({ outcome: 'left', chunks: 1 });
+  });
+
+  it('ends with its caller who leaves, also one that nobody reads, and does not look complete then', async () => {
+    const caller = new AbortController();
+    let isClosed = false;
+    const stream = await timeout({ after: '1s', clock })(
+      firstChunk(async function* () {
+        try {
+          yield* counting(9);
+        } finally {
+          isClosed = true;
+        }
+      }),
+      { signal: caller.signal },
+    );
+    const reason = new Error('closed the tab');
+    caller.abort(reason);
+    expect(await stream.ended).toMatchObject({ outcome: 'left', chunks: 0 });
+    await clock.settle();
+    expect(isClosed).toBe(true);
+    await expect(stream.next()).rejects.toBe(reason);
+    expect(await stream.return()).toEqual({ done: true, value: undefined });
+  });
+
+  it('does not throw at a reader who leaves what fails when it is closed, as the body of a fetch does', async () => {
+    const stream = await timeout({ after: '1s', clock })(
+      firstChunk(({ signal }) => ({
+        [Symbol.asyncIterator]: () => ({
+          next: async () => ({ done: false, value: 1 }),
+          return: () => Promise.reject(signal.reason),
+        }),
+      })),
+    );
+    for await (const chunk of stream) if (chunk === 1) break;
+    expect(await stream.ended).toMatchObject({ outcome: 'left', chunks: 1 });
+  });
+
+  it('lets its reader go while a chunk is awaited that never comes', async () => {
+    const stream = await timeout({ after: '1s', clock })(
+      firstChunk(async function* () {
+        yield 1;
+        await new Promise(() => {});
+      }),
+    );
+    await stream.next();
+    void stream.next();
+    expect(await stream.return()).toEqual({ done: true, value: undefined });
+    expect(await stream.ended).toMatchObject({ outcome: 'left', chunks: 1 });
+  });
+
+  it('is left by `await using`, read or not, and twice is once', async () => {
+    let kept: BegunStream<number> | undefined;
+    {
+      await using stream = await timeout({ after: '1s', clock })(firstChunk(() => counting(9)));
+      kept = stream;
+      expect((await stream.next()).value).toBe(1);
+    }
+    expect(await kept.ended).toMatchObject({ outcome: 'left', chunks: 1 });
+    await kept[Symbol.asyncDispose]();
+    expect(await Array.fromAsync(kept)).toEqual([]);
+  });
+
+  it('is ended where it comes for somebody who has left in the same turn', async () => {
+    const caller = new AbortController();
+    const place = bulkhead({ clock, maxConcurrent: 1 });
+    const outcome = wrap(timeout({ after: '1s', clock }), place)(
+      async (call) => {
+        const stream = await firstChunk(() => counting(9))(call);
+        queueMicrotask(() => caller.abort());
+        return stream;
+      },
+      { signal: caller.signal },
+    );
+    await expect(outcome).rejects.toMatchObject({ name: 'AbortError' });
+    await clock.settle();
+    expect(place.stats().running).toBe(0);
   });
 
   it('says how it ended: complete, empty as well', async () => {

@@ -17,19 +17,30 @@ interface Source<T> {
   readonly chunks: AsyncIterator<T>;
   readonly first: IteratorResult<T>;
   readonly clock: Clock;
+  /** Of the caller, to the end. */
+  readonly signal: AbortSignal;
   leave(): void;
 }
 
-/** A stream whose first chunk is there. Iterate it once; leaving early ends the work at once, also while a chunk is awaited. */
-export class BegunStream<T> implements AsyncIterableIterator<T> {
-  /** Settles when nothing more comes; never rejects. One that is never read ends when its reader is told to `return`. */
+/**
+ * A stream whose first chunk is there. Iterate it once; leaving early ends the work at once, also while a chunk is awaited. Whoever does not
+ * read it to its end says so with `return()`, by leaving the loop, or with `await using`; a caller's signal ends it as well.
+ */
+export class BegunStream<T> implements AsyncIterableIterator<T>, AsyncDisposable {
+  /** Settles when nothing more comes; never rejects. */
   readonly ended: Promise<StreamEnd>;
   readonly #source: Source<T>;
   readonly #beganAt: number;
   readonly #end: (end: StreamEnd) => void;
+  readonly #onAbort = (): void => {
+    this.#isCutOff = true;
+    leaveUnread(this);
+  };
   #first: IteratorResult<T> | undefined;
   #chunks = 0;
+  #awaited = 0;
   #isOver = false;
+  #isCutOff = false;
 
   constructor(source: Source<T>) {
     const { promise, resolve } = Promise.withResolvers<StreamEnd>();
@@ -39,42 +50,75 @@ export class BegunStream<T> implements AsyncIterableIterator<T> {
     this.#first = source.first;
     this.#beganAt = source.clock.now();
     if (source.first.done) this.#finish('complete');
+    else source.signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   async next(): Promise<IteratorResult<T>> {
     const first = this.#first;
     this.#first = undefined;
-    if (!first && this.#isOver) return { done: true, value: undefined };
+    if (!first && this.#isOver) return this.#nothing();
+    this.#awaited++;
     try {
       const next = first ?? (await this.#source.chunks.next());
+      if (this.#isOver && !first) return this.#nothing();
       if (next.done) this.#finish('complete');
       else this.#chunks++;
       return next;
     } catch (error) {
+      if (this.#isOver) return this.#nothing();
       this.#finish('failed', { error });
       throw error;
+    } finally {
+      this.#awaited--;
     }
   }
 
+  /** Never rejects. */
   async return(): Promise<IteratorResult<T>> {
     this.#first = undefined;
     if (!this.#isOver) {
       this.#finish('left');
       this.#source.leave();
-      await this.#source.chunks.return?.();
+      const closed = this.#close();
+      // A generator that awaits a chunk ends after that, and not before: whoever leaves does not wait for it.
+      if (this.#awaited === 0) await closed;
     }
     return { done: true, value: undefined };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  async #close(): Promise<void> {
+    try {
+      await this.#source.chunks.return?.();
+    } catch {
+      // It was aborted a moment ago: as with the body of a fetch, closing it fails with that, which is no news to its reader.
+    }
+  }
+
+  /** After the end. What was cut off by its caller's leaving is not to look complete. */
+  #nothing(): IteratorResult<T> {
+    if (this.#isCutOff) throw abortReason(this.#source.signal);
+    return { done: true, value: undefined };
+  }
+
   #finish(outcome: StreamEnd['outcome'], more: Pick<StreamEnd, 'error'> = {}): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#source.signal.removeEventListener('abort', this.#onAbort);
     this.#end({ chunks: this.#chunks, ms: this.#source.clock.now() - this.#beganAt, outcome, ...more });
   }
+}
+
+/** Ends a stream that came for somebody who waits for it no more. */
+export function leaveUnread(value: unknown): void {
+  if (value instanceof BegunStream) void value.return();
 }
 
 const rules: Rules<{ clock?: Clock }> = { clock: ambientRules.clock };
@@ -103,6 +147,6 @@ export function firstChunk<T>(
       await chunks.return?.();
       throw abortReason(outer);
     }
-    return new BegunStream({ chunks, first, clock, leave });
+    return new BegunStream({ chunks, first, clock, signal: outer, leave });
   };
 }

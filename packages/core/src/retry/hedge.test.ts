@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it, vi } from 'vitest';
 import { runInContext, wait } from '../kernel/index.js';
 import { createFakeClock, type FakeClock } from '../testing/index.js';
@@ -184,6 +185,54 @@ describe('hedge', () => {
     expect(await Array.fromAsync(value)).toEqual(['b 1', 'b 2']);
     await clock.advance(3_000);
     expect(closed).toEqual(['b', 'a']);
+  });
+
+  it('ends the stream of the second that comes in the same turn as the first', async () => {
+    const { race, clock, events } = setUp({ after: '1s' });
+    const streams: BegunStream<number>[] = [];
+    const go = Promise.withResolvers<void>();
+    const step = (name: string): Step<BegunStream<number>> => ({
+      name,
+      async run(call) {
+        const stream = await firstChunk(async function* () {
+          yield 1;
+        })(call);
+        streams.push(stream);
+        await go.promise;
+        return stream;
+      },
+    });
+    const outcome = race([step('a'), step('b')]);
+    await clock.advance(1_000);
+    go.resolve();
+    expect((await outcome).value).toBe(streams[0]);
+    expect(await streams[1]?.ended).toMatchObject({ outcome: 'left', chunks: 0 });
+    await clock.settle();
+    expect(events).toHaveLength(2);
+  });
+
+  it('asks the second in the AsyncLocalStorages of its own caller', async () => {
+    const { race, clock } = setUp({ after: '1s' });
+    const user = new AsyncLocalStorage<string>();
+    const ask = (name: string) =>
+      user.run(name, () =>
+        race([
+          { name: 'a', run: () => new Promise<never>(() => {}) },
+          { name: 'b', run: () => user.getStore() },
+        ]),
+      );
+    const outcomes = Promise.all([ask('alice'), ask('bob')]);
+    await clock.advance(1_000);
+    expect((await outcomes).map(({ value }) => value)).toEqual(['alice', 'bob']);
+  });
+
+  it('calls a step that ran out of its time failed, not aborted', async () => {
+    const { race, clock, events } = setUp();
+    const outcome = race([{ ...taking('a', clock, 60_000), timeout: '1s' }]);
+    outcome.catch(() => {});
+    await clock.advance(1_000);
+    await expect(outcome).rejects.toMatchObject({ code: 'WP_DEADLINE' });
+    expect(events).toMatchObject([{ outcome: 'failed', ms: 1_000 }]);
   });
 
   it('refuses bad options', async () => {

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import {
   type AttemptBudget,
   ambientRules,
@@ -12,11 +13,13 @@ import {
   safeListener,
   systemClock,
 } from '../kernel/index.js';
+import { type Alarm, alarmsOf } from './alarms.js';
 import { Books, bookkeeping, type OpenAttempt } from './books.js';
 import { budgetRule } from './budget.js';
 import type { AttemptEvent } from './events.js';
+import { leaveUnread } from './first-chunk.js';
 import type { PolicyCall } from './policy.js';
-import { type Alarm, Asker, type AttemptScope, alarmsOf } from './scope.js';
+import { Asker, type AttemptScope } from './scope.js';
 import { begin, checkSteps, endOf, outcomeOf, type Step } from './step.js';
 
 export interface HedgeOptions {
@@ -121,6 +124,7 @@ class Race<T> {
   /** By runner. */
   readonly #errors = new Map<Runner<T>, unknown>();
   #alarm: Alarm | undefined;
+  #isWon = false;
 
   constructor(
     steps: readonly Step<T>[],
@@ -140,7 +144,9 @@ class Race<T> {
     const [first] = this.#steps;
     if (first) this.#begin(first, this.#books.first(false, this.#clock.now()));
     if (lateMs !== Number.POSITIVE_INFINITY && this.#steps.length > 1) {
-      this.#alarm = { endsAt: this.#clock.now() + lateMs, places: [], ring: () => this.#hedge(lateMs) };
+      // Bound, so that the second step finds the same AsyncLocalStorages as the first.
+      const ring = AsyncResource.bind(() => this.#hedge(lateMs));
+      this.#alarm = { endsAt: this.#clock.now() + lateMs, places: [], ring };
       alarmsOf(this.#clock).add(this.#alarm);
     }
     return this.#outcome.promise;
@@ -166,9 +172,14 @@ class Race<T> {
   }
 
   #won({ step, attempt, scope }: Runner<T>, value: T): void {
-    this.#disarm();
     this.#learn(step.name, this.#clock.now() - attempt.beganAt);
     this.#books.close(attempt, step.name);
+    if (this.#isWon) {
+      leaveUnread(value); // both have come in one turn
+      return;
+    }
+    this.#isWon = true;
+    this.#disarm();
     this.#outcome.resolve({ value, step: step.name, hedged: this.#runners.length > 1 });
     for (const other of this.#runners) {
       if (other.scope !== scope) other.scope.abort(new DOMException('Another backend was faster.', 'AbortError'));
@@ -178,7 +189,7 @@ class Race<T> {
   #lost(runner: Runner<T>, error: unknown): void {
     const { step, attempt, scope } = runner;
     const hasLeft = this.#asker.hasLeft;
-    const isBeaten = scope.reason !== undefined && error === scope.reason && !hasLeft;
+    const isBeaten = this.#isWon && error === scope.reason && !hasLeft;
     // What was aborted had taken at least so long: without it the quantile would sink with every hedge.
     if (isBeaten) this.#learn(step.name, this.#clock.now() - attempt.beganAt);
     this.#books.close(attempt, step.name, { outcome: hasLeft || isBeaten ? 'aborted' : outcomeOf(error), error });

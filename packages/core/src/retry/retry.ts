@@ -19,12 +19,15 @@ import {
   systemRandom,
   wasNotSent,
 } from '../kernel/index.js';
+import { attemptOf, scopeWithin } from './attempt.js';
 import { backoffMs, type Jitter } from './backoff.js';
 import { Books, bookkeeping, type Ending } from './books.js';
 import { budgetRule } from './budget.js';
 import type { AttemptEvent } from './events.js';
+import { judgeBy } from './judge.js';
+import { pause } from './pause.js';
 import type { Policy, PolicyCall, Work } from './policy.js';
-import { Asker, type AttemptScope, attemptOf, pause, scopeWithin } from './scope.js';
+import { Asker, type AttemptScope } from './scope.js';
 
 export interface RetryOptions {
   /** Names the work in errors and events. Default `'retry'`. */
@@ -90,7 +93,7 @@ type Terms = ReturnType<typeof termsOf>;
 
 function termsOf(options: RetryOptions) {
   const { name = 'retry', attempts = 3, baseDelay = '200ms', maxDelay = '30s', jitter = 'full' } = options;
-  const { timeout, maxElapsed, retryable = isRetryable, budget, clock = systemClock, random = systemRandom } = options;
+  const { timeout, maxElapsed, budget, clock = systemClock, random = systemRandom } = options;
   const baseMs = durationMs(baseDelay);
   const maxDelayMs = durationMs(maxDelay);
   if (options.baseDelay !== undefined && baseMs > maxDelayMs) {
@@ -105,7 +108,7 @@ function termsOf(options: RetryOptions) {
     jitter,
     timeoutMs: timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(timeout),
     maxElapsedMs: maxElapsed === undefined ? Number.POSITIVE_INFINITY : durationMs(maxElapsed),
-    retryable,
+    retryable: judgeBy(options.retryable, isRetryable, `The function 'retryable' of '${name}'`),
     clock,
     random,
     keeping: bookkeeping(clock, budget, safeListener(options.onEvent)),
@@ -151,6 +154,7 @@ async function attempts<T>(work: Work<T>, asker: Asker, terms: Terms): Promise<T
       delayMs = ending.delayMs;
     }
     await pause(asker, clock, delayMs);
+    if (asker.hasLeft) throw asker.reason; // in the turn in which the wait has ended
     attempt = books.extra('retry', delayMs, true);
     if (until <= attempt.beganAt) throw deadlineError(terms.what, 0);
   }

@@ -6,36 +6,19 @@ import {
   type CallContext,
   type Clock,
   currentContext,
-  Deadlines,
-  type Due,
   deadlineError,
   joinSignals,
   type RunningAttempt,
   runWithin,
 } from '../kernel/index.js';
+import { type Alarm, alarmsOf } from './alarms.js';
+import { leaveUnread } from './first-chunk.js';
 import type { AttemptCall, PolicyCall, Work } from './policy.js';
 
 const noAttributes: CallContext['attributes'] = Object.freeze({});
 
-/** What has a limit in time. */
-export interface Alarm extends Due {
-  ring(): void;
-}
-
-const wheels = new WeakMap<Clock, Deadlines<Alarm>>();
-
-/** The instants at which attempts are over: of all policies on one clock, on one timer. */
-export function alarmsOf(clock: Clock): Deadlines<Alarm> {
-  let alarms = wheels.get(clock);
-  if (!alarms) {
-    alarms = new Deadlines<Alarm>(clock, (alarm) => alarm.ring(), 0);
-    wheels.set(clock, alarms);
-  }
-  return alarms;
-}
-
 /** What ends with whoever waits for it. */
-interface Leaver {
+export interface Leaver {
   abort(reason: Error): void;
 }
 
@@ -101,7 +84,7 @@ export class Asker implements Source {
     return joinSignals(this.leaving, this.outer?.asker.anybodyLeaving);
   }
 
-  /** Whether there is nobody who could leave, and no deadline that nobody outside sees to. */
+  /** Whether there is somebody who may leave, or a deadline. */
   get isBound(): boolean {
     return this.outer !== undefined || this.leaving !== undefined || this.context?.deadline !== undefined;
   }
@@ -127,7 +110,12 @@ export class Asker implements Source {
     return this.outer?.deadline ?? Number.POSITIVE_INFINITY;
   }
 
+  /** The one who has left already aborts it at once. */
   watch(leaver: Leaver): void {
+    if (this.leaving?.aborted) {
+      leaver.abort(this.reason);
+      return;
+    }
     if (this.leaving) leavers.join(this.leaving, leaver);
     this.outer?.adopt(leaver);
   }
@@ -138,9 +126,16 @@ export class Asker implements Source {
   }
 }
 
+/** How long an attempt has, and what it is called where that is over. */
+interface Limit {
+  readonly clock: Clock;
+  readonly what: string;
+}
+
 /**
  * One attempt: what its work is given and the context that it runs in, as one object, since making that is most of what a policy
- * costs. Its signal is made when somebody looks at it. An attempt inside another is aborted with it.
+ * costs. Its signal is made when somebody looks at it. An attempt inside another is aborted with it, also where the one outside
+ * has ended before, as with work that nobody waited for.
  */
 export class AttemptScope implements CallContext, AttemptCall, Leaver {
   readonly attempt: number;
@@ -153,7 +148,10 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
   #controller: AbortController | undefined;
   #signal: AbortSignal | undefined;
   #reason: Error | undefined;
-  #settle: ((reason: Error) => void) | undefined;
+  #limit: Limit | undefined;
+  #alarm: Alarm | undefined;
+  #reject: ((reason: Error) => void) | undefined;
+  #isListening = false;
   #isOver = false;
 
   /** @param endsAt on the clock's monotonic scale; Infinity for never */
@@ -193,17 +191,21 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
     if (!this.#signal) {
       this.#controller = new AbortController();
       if (this.#reason) this.#controller.abort(this.#reason);
-      this.#signal = joinSignals(this.#controller.signal, this.asker.anybodyLeaving) as AbortSignal;
+      const { asker, isBare } = this;
+      const outside = isBare ? joinSignals(asker.leaving, asker.outer?.signal) : asker.anybodyLeaving;
+      this.#signal = joinSignals(this.#controller.signal, outside) as AbortSignal;
     }
     return this.#signal;
   }
 
   /** Why it was aborted, where it was. */
   get reason(): Error | undefined {
+    if (this.isBare && this.asker.hasLeft) return this.asker.reason;
     return this.#reason;
   }
 
   adopt(leaver: Leaver): void {
+    if (this.#limit) this.#listen(this.#limit);
     if (this.#reason) {
       leaver.abort(this.#reason);
       return;
@@ -214,64 +216,74 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
 
   disown(leaver: Leaver): void {
     this.#inner?.delete(leaver);
+    if (this.#isOver) this.#listenNoLonger();
   }
 
-  /** Nothing after the first time, or after the work has ended. */
+  /** Nothing after the first time. Once the work has ended only what is still inside is told. */
   abort(reason: Error): void {
-    if (this.#reason || this.#isOver) return;
-    this.#reason = reason;
-    this.#settle?.(reason);
+    if (this.#reason) return;
+    const isHeard = !this.#isOver;
     const inner = this.#inner;
+    const reject = this.#reject;
+    this.#reason = reason;
     this.#inner = undefined;
+    this.#end();
+    reject?.(reason);
     for (const leaver of inner ?? []) leaver.abort(reason);
-    this.#controller?.abort(reason);
+    if (isHeard) this.#controller?.abort(reason);
   }
 
-  /**
-   * The outcome of the work in this scope; of one that is aborted, the reason, at once, whatever the work does then.
-   * @param limit how long it has: what it is called where that is over
-   */
-  run<T>(work: Work<T>, limit: { readonly clock: Clock; readonly what: string }): Promise<T> {
+  /** The outcome of the work in this scope; of one that is aborted, the reason, at once, whatever the work does then. */
+  run<T>(work: Work<T>, limit: Limit): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const alarm = this.#alarmOf(limit);
-      const release = (): void => {
-        this.#isOver = true;
-        this.#settle = undefined;
-        if (alarm) alarmsOf(limit.clock).remove(alarm);
-        this.asker.unwatch(this);
-      };
-      this.#settle = (reason) => {
-        release();
-        reject(reason);
-      };
-      this.asker.watch(this);
+      this.#limit = limit;
+      this.#reject = reject;
+      this.#listen(limit);
       if (this.#isOver) return;
+      const ended = (value: T): void => {
+        if (this.#isOver) leaveUnread(value);
+        this.#end();
+        resolve(value);
+      };
+      const failed = (error: unknown): void => {
+        this.#end();
+        reject(error);
+      };
       try {
         const outcome = runWithin<AttemptScope, T | PromiseLike<T>>(this, work);
-        if (!isThenable(outcome)) {
-          release();
-          resolve(outcome);
-          return;
-        }
-        outcome.then(
-          (value) => {
-            release();
-            resolve(value);
-          },
-          (error) => {
-            release();
-            reject(error);
-          },
-        );
+        if (isThenable(outcome)) outcome.then(ended, failed);
+        else ended(outcome);
       } catch (error) {
-        release();
-        reject(error);
+        failed(error);
       }
     });
   }
 
+  #end(): void {
+    this.#isOver = true;
+    this.#reject = undefined;
+    this.#listenNoLonger();
+  }
+
+  /** For its end in time, and for whoever is outside. */
+  #listen(limit: Limit): void {
+    if (this.#isListening || this.#reason) return;
+    this.#isListening = true;
+    this.#alarm = this.#alarmOf(limit);
+    this.asker.watch(this);
+  }
+
+  /** Unless there is somebody inside who is to be told. */
+  #listenNoLonger(): void {
+    if (!this.#isListening || this.#inner?.size) return;
+    this.#isListening = false;
+    if (this.#alarm && this.#limit) alarmsOf(this.#limit.clock).remove(this.#alarm);
+    this.#alarm = undefined;
+    this.asker.unwatch(this);
+  }
+
   /** Where nobody outside sees to it that the work ends in time. */
-  #alarmOf({ clock, what }: { readonly clock: Clock; readonly what: string }): Alarm | undefined {
+  #alarmOf({ clock, what }: Limit): Alarm | undefined {
     const { deadline } = this;
     if (deadline === undefined || deadline >= this.asker.watchedUntil) return undefined;
     const limitMs = deadline - clock.now();
@@ -283,47 +295,4 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
 
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
-}
-
-/** The attempt of whoever is outside, with an end of its own. */
-export function scopeWithin(asker: Asker, endsAt: number): AttemptScope {
-  return new AttemptScope(asker, asker.outer?.attempt ?? 1, asker.context?.running, endsAt);
-}
-
-/**
- * What the work of a policy that adds nothing to the attempt is given: the attempt of the policy outside, or one of its own.
- * @throws the reason of whoever has left already
- */
-export function attemptOf(call: PolicyCall | undefined): AttemptCall {
-  if (call instanceof AttemptScope) {
-    if (call.reason) throw call.reason;
-    return call;
-  }
-  const asker = new Asker(call);
-  if (asker.hasLeft) throw asker.reason;
-  return new AttemptScope(asker, asker.outer?.attempt ?? 1, asker.context?.running, asker.deadline, true);
-}
-
-/** Waits, unless whoever waits leaves first: then it rejects with the reason. */
-export function pause(asker: Asker, clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const alarms = alarmsOf(clock);
-    const alarm: Alarm = {
-      endsAt: clock.now() + delayMs,
-      places: [],
-      ring() {
-        asker.unwatch(leaver);
-        resolve();
-      },
-    };
-    const leaver: Leaver = {
-      abort(reason) {
-        alarms.remove(alarm);
-        asker.unwatch(leaver);
-        reject(reason);
-      },
-    };
-    alarms.add(alarm);
-    asker.watch(leaver);
-  });
 }

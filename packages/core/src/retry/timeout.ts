@@ -9,8 +9,9 @@ import {
   rule,
   systemClock,
 } from '../kernel/index.js';
+import { scopeWithin } from './attempt.js';
 import type { Policy, PolicyCall, Work } from './policy.js';
-import { Asker, scopeWithin } from './scope.js';
+import { Asker } from './scope.js';
 
 export interface TimeoutOptions {
   readonly after: Duration;

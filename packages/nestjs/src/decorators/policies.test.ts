@@ -1,7 +1,8 @@
 import { HttpException, Injectable, StreamableFile } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import type { Warmpath } from '@warmpath/core';
-import { currentContext, runInContext } from '@warmpath/core/kernel';
+import { currentContext, isSpent, markSpent, runInContext } from '@warmpath/core/kernel';
+import { FallbackError } from '@warmpath/core/retry';
 import { createFakeClock, type FakeClock } from '@warmpath/core/testing';
 import { of } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -354,6 +355,7 @@ describe('@Batched', () => {
 
 describe('@WithFallback', () => {
   const notFound = new HttpException('gone', 404);
+  const ofChainInside = new FallbackError('models', [{ step: 'gpt', error: notFound, ms: 0 }], 1);
 
   @Injectable()
   class Captions {
@@ -373,7 +375,10 @@ describe('@WithFallback', () => {
       return `measured: ${id}`;
     }
 
-    @WithFallback({ to: (id: string) => `plain: ${id}`, when: (error) => error !== notFound })
+    @WithFallback({
+      to: (id: string) => `plain: ${id}`,
+      when: (error) => error !== notFound && error !== ofChainInside,
+    })
     async picky(_id: string): Promise<string> {
       throw this.down;
     }
@@ -393,8 +398,31 @@ describe('@WithFallback', () => {
   it('takes a function and lets an error through that is no reason', async () => {
     const captions = await make(Captions);
     expect(await captions.picky('a')).toBe('plain: a');
-    captions.down = notFound;
-    await expect(captions.picky('a')).rejects.toBe(notFound);
+    for (const error of [notFound, ofChainInside]) {
+      captions.down = error;
+      await expect(captions.picky('a')).rejects.toBe(error);
+    }
+  });
+
+  it('does not hide behind the error of the substitute that our own retries are spent', async () => {
+    const down = new Error('The model is down.');
+    class Gone {
+      @WithFallback({ to: 'spare' })
+      async once(): Promise<string> {
+        throw down;
+      }
+      @WithFallback({ to: 'spare' })
+      async thrice(): Promise<string> {
+        throw markSpent(new Error('The model is down.'));
+      }
+      async spare(): Promise<string> {
+        throw new Error('The disk is full.');
+      }
+    }
+    const gone = await make(Gone);
+    const [once, thrice] = await Promise.all([gone.once(), gone.thrice()].map((call) => call.catch((error) => error)));
+    expect([once, thrice]).toMatchObject([{ message: 'The disk is full.' }, { message: 'The disk is full.' }]);
+    expect([isSpent(once), isSpent(thrice)]).toEqual([false, true]);
   });
 
   it('does not answer a caller who has left', async () => {

@@ -1,4 +1,4 @@
-import { checkOptions, type Rules, rule, WarmpathError } from '@warmpath/core/kernel';
+import { checkOptions, isSpent, markSpent, type Rules, rule, WarmpathError } from '@warmpath/core/kernel';
 import { FallbackError } from '@warmpath/core/retry';
 import { applyPolicy } from './apply-policy.js';
 import type { Policy } from './decorated-method.js';
@@ -72,8 +72,10 @@ export function WithFallback<To extends string | FallbackFunction>(
         try {
           return (await chain(steps)).value;
         } catch (error) {
+          const isOfThisChain = error instanceof FallbackError && error.failures[0]?.step === id;
+          if (!isOfThisChain) throw error;
           // What the method's caller knows how to handle is what a method throws; the other failure is an event.
-          throw error instanceof FallbackError ? error.cause : error;
+          throw isSpent(error) ? markSpent(error.cause) : error.cause;
         }
       };
     },

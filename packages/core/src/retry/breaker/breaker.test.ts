@@ -225,6 +225,15 @@ describe('a breaker that is half-open', () => {
 });
 
 describe('a breaker by hand', () => {
+  it('learns nothing from a call whose time was over before it began', async () => {
+    const { policy } = setUp({ consecutive: 1 });
+    const signal = AbortSignal.abort(new DOMException('too late', 'TimeoutError'));
+    const work = vi.fn();
+    await expect(policy(work, { signal })).rejects.toBe(signal.reason);
+    expect(work).not.toHaveBeenCalled();
+    expect(policy.stats()).toMatchObject({ state: 'closed', calls: 0 });
+  });
+
   it('is held open until it is closed', async () => {
     const { policy, clock, succeed, events } = setUp();
     policy.open();

@@ -1,7 +1,9 @@
-import { type Clock, coarseNow, systemClock, type WarmpathError } from '../../kernel/index.js';
+import { type Clock, coarseNow, systemClock, type WarmpathError, wasNotSent } from '../../kernel/index.js';
+import { attemptOf } from '../attempt.js';
 import { BegunStream } from '../first-chunk.js';
+import { judgeBy } from '../judge.js';
 import type { PolicyCall, Work } from '../policy.js';
-import { Asker, attemptOf } from '../scope.js';
+import { Asker } from '../scope.js';
 import { Circuit, type CircuitOutcome, noPermit } from './circuit.js';
 import type { BreakerOptions, BreakerOutcome, BreakerPolicy, BreakerSnapshot } from './contract.js';
 import { type BreakerTerms, termsOf } from './options.js';
@@ -17,7 +19,8 @@ import { isTimeUp, isTrouble } from './trouble.js';
  */
 export function breaker(options: BreakerOptions = {}): BreakerPolicy {
   const terms = termsOf(options);
-  const { clock = systemClock, isFailure = isTrouble } = options;
+  const { clock = systemClock } = options;
+  const isFailure = judgeBy(options.isFailure, isTrouble, `The function 'isFailure' of '${terms.name}'`);
   const guard = new Guard(terms, isFailure, clock);
   const { circuit } = guard;
   const guarded = <T>(work: Work<T>, call?: PolicyCall): Promise<T> => guard.run(work, call);
@@ -62,6 +65,7 @@ class Guard {
 
   async run<T>(work: Work<T>, call: PolicyCall | undefined): Promise<T> {
     const { circuit } = this;
+    const attempt = attemptOf(call); // of one that is over before it begins nothing is learnt
     let begunAt = noPermit;
     if (this.#isTimed || !circuit.isClosed) {
       begunAt = this.#clock.now();
@@ -70,7 +74,7 @@ class Guard {
     const { epoch } = circuit;
     let value: T;
     try {
-      value = await work(attemptOf(call));
+      value = await work(attempt);
     } catch (error) {
       this.#settle(epoch, begunAt, this.#outcomeOf(error, call));
       throw error;
@@ -93,7 +97,7 @@ class Guard {
 
   #outcomeOf(error: unknown, call: PolicyCall | undefined): CircuitOutcome {
     const asker = new Asker(call);
-    if (asker.hasLeft) return isTimeUp(asker.reason) ? 'failed' : 'void';
+    if (asker.hasLeft) return isTimeUp(asker.reason) && !wasNotSent(error) ? 'failed' : 'void';
     return this.#isFailure(error) ? 'failed' : 'void';
   }
 

@@ -15,6 +15,8 @@ function setUp(options: BreakerOptions = {}) {
 
 describe('what a breaker counts', () => {
   const status = (code: number) => Object.assign(new Error('x'), { status: code });
+  const failing = (code: number, headers: object) =>
+    Object.assign(new Error('x'), { response: { status: code, headers } });
   const own = (...[code, details]: [WarmpathError['code'], object?]) =>
     new WarmpathError(code, 'x', { details: { ...details } });
   it.each<[string, unknown, number]>([
@@ -22,6 +24,8 @@ describe('what a breaker counts', () => {
     ['status 500', status(500), 1],
     ['status 503', status(503), 1],
     ['status 500 that forbids to try again', nonRetryable(status(500)), 1],
+    ['status 503 that forbids it, as axios has it', failing(503, { 'x-should-retry': 'false' }), 1],
+    ['status 400 that asks for it', failing(400, { 'x-should-retry': 'true' }), 0],
     ['a refused connection', Object.assign(new Error('x'), { code: 'ECONNREFUSED' }), 1],
     ['a POST that was reset', own('WP_HTTP_FAILED', { phase: 'sent', retryable: false }), 1],
     ['a timeout', own('WP_DEADLINE', { retryable: false }), 1],

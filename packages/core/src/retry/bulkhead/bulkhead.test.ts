@@ -214,6 +214,18 @@ describe('bulkhead', () => {
     await first;
   });
 
+  it('says nothing of the backend either where an attempt outside is over before there is a place', async () => {
+    const { policy, begin, clock, events } = setUp({ maxConcurrent: 1, maxWaiting: 9 });
+    begin('a');
+    const guard = breaker({ clock, consecutive: 2 });
+    const ask = wrap(timeout({ after: '1s', clock }), guard, policy);
+    const outcomes = Promise.allSettled([ask(() => 1), ask(() => 1), ask(() => 1)]);
+    await clock.advance(1_000);
+    for (const each of await outcomes) expect(each).toMatchObject({ reason: { code: 'WP_DEADLINE' } });
+    expect(guard.stats()).toMatchObject({ state: 'closed', calls: 0 });
+    expect(events).toMatchObject(Array.from({ length: 3 }, () => ({ type: 'bulkhead.rejected', reason: 'late' })));
+  });
+
   it('lets a timeout outside end the waiting', async () => {
     const { policy, begin, clock } = setUp({ maxConcurrent: 1, maxWaiting: 1 });
     begin('a');

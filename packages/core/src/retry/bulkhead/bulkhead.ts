@@ -1,7 +1,8 @@
 import { isWarmpathError, WarmpathError } from '../../kernel/index.js';
+import { attemptOf } from '../attempt.js';
 import { BegunStream, type StreamEnd } from '../first-chunk.js';
-import type { PolicyCall, Work } from '../policy.js';
-import { Asker, attemptOf } from '../scope.js';
+import type { AttemptCall, PolicyCall, Work } from '../policy.js';
+import { Asker } from '../scope.js';
 import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from './contract.js';
 import type { BulkheadEvent } from './events.js';
 import { AdaptiveLimit, type ConcurrencyLimit, FixedLimit } from './limit.js';
@@ -36,7 +37,7 @@ class Places {
   constructor(terms: BulkheadTerms) {
     const { clock, maxConcurrent, name, report } = terms;
     this.#terms = terms;
-    this.#line = new WaitingLine(clock, (endsAt, deadline) => this.#refusal('late', endsAt >= deadline));
+    this.#line = new WaitingLine(clock, ({ endsAt, asker }) => this.#refusal('late', endsAt >= asker.deadline));
     if (typeof maxConcurrent === 'number') this.#limit = new FixedLimit(maxConcurrent);
     else {
       this.#measure = maxConcurrent.measure;
@@ -58,19 +59,24 @@ class Places {
   }
 
   async run<T>(work: Work<T>, call: PolicyCall | undefined): Promise<T> {
-    if (this.#running < this.#limit.places) this.#running++;
-    else {
-      const asker = await this.#wait(call);
+    let attempt: AttemptCall;
+    if (this.#running < this.#limit.places) {
+      attempt = attemptOf(call);
+      this.#running++;
+    } else {
+      await this.#wait(call);
       // Nothing may come between this and the work: a caller can leave in the turn in which the place is given.
-      if (asker.hasLeft) {
+      try {
+        attempt = attemptOf(call);
+      } catch (error) {
         this.#leave();
-        throw asker.reason;
+        throw error;
       }
     }
     const begunAt = this.#measure === 'duration' ? this.#terms.clock.now() : 0;
     let value: T;
     try {
-      value = await work(attemptOf(call));
+      value = await work(attempt);
     } catch (error) {
       // What was too slow to end is the strongest sign of a queue at the other side; any other failure says nothing of time.
       if (isWarmpathError(error, 'WP_DEADLINE')) this.#noteDuration(begunAt);
@@ -86,7 +92,7 @@ class Places {
   }
 
   /** Until a place was taken for this caller. */
-  async #wait(call: PolicyCall | undefined): Promise<Asker> {
+  async #wait(call: PolicyCall | undefined): Promise<void> {
     const { clock, maxWaiting, timeoutMs } = this.#terms;
     const asker = new Asker(call);
     if (asker.hasLeft) throw asker.reason;
@@ -95,7 +101,6 @@ class Places {
     const endsAt = Math.min(now + timeoutMs, asker.deadline);
     if (endsAt <= now) throw this.#refusal('late', true);
     await this.#line.join(asker, now, endsAt);
-    return asker;
   }
 
   #noteDuration(begunAt: number): void {

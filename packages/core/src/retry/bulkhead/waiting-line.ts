@@ -1,4 +1,12 @@
-import { type Clock, Deadlines, type Due, FairQueue, lowestPriority, type Queued } from '../../kernel/index.js';
+import {
+  type Clock,
+  Deadlines,
+  type Due,
+  FairQueue,
+  isWarmpathError,
+  lowestPriority,
+  type Queued,
+} from '../../kernel/index.js';
 import type { Asker } from '../scope.js';
 
 const noAmounts: readonly number[] = [];
@@ -47,14 +55,16 @@ class Waiter implements Queued, Due {
 export class WaitingLine implements Line {
   readonly #queue = new FairQueue<Waiter>();
   readonly #deadlines: Deadlines<Waiter>;
+  readonly #onLate: (waiter: Waiter) => Error;
   #size = 0;
   #sequence = 0;
 
   /** @param onLate gives the error of one whose time is over, when it is out of the line */
-  constructor(clock: Clock, onLate: (endsAt: number, deadline: number) => Error) {
+  constructor(clock: Clock, onLate: (waiter: Waiter) => Error) {
+    this.#onLate = onLate;
     this.#deadlines = new Deadlines(clock, (waiter) => {
       this.#remove(waiter);
-      waiter.outcome.reject(onLate(waiter.endsAt, waiter.asker.deadline));
+      waiter.outcome.reject(onLate(waiter));
     });
   }
 
@@ -85,7 +95,8 @@ export class WaitingLine implements Line {
 
   leave(waiter: Waiter, reason: Error): void {
     this.#remove(waiter);
-    waiter.outcome.reject(reason);
+    // The time of an attempt outside is over, which says nothing of what has never begun: a breaker in between is to see that.
+    waiter.outcome.reject(isWarmpathError(reason, 'WP_DEADLINE') ? this.#onLate(waiter) : reason);
   }
 
   #remove(waiter: Waiter): void {
