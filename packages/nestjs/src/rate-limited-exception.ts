@@ -14,6 +14,8 @@ export class RateLimitedException extends HttpException {
   readonly headers: Readonly<Record<string, string>>;
   /** For retries: what may wait has waited already. */
   readonly retryable = false;
+  /** For fallbacks, budgets and breakers: the backend was not asked. */
+  readonly phase = 'not-sent';
   /** As problem documents (RFC 9457) say it. */
   readonly problem: { readonly type: string; readonly 'violated-policies'?: readonly string[] };
 

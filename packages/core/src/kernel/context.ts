@@ -151,6 +151,12 @@ class SharedContext implements CallContext {
 
 const noAttributes: CallContext['attributes'] = Object.freeze({});
 
+/** Says that nothing is sent for the attempt that is running, or that it is counted elsewhere: whoever makes it does not count it. */
+export function claimAttempt(): void {
+  const running = storage.getStore()?.running;
+  if (running) running.claimed = true;
+}
+
 /** Milliseconds until the running call's deadline: Infinity without one, never below 0. */
 export function remainingMs(clock: Clock): number {
   const deadline = currentContext()?.deadline;

@@ -171,6 +171,7 @@ describe('wasNotSent', () => {
     ['a bulkhead that is full', own('WP_OVERLOADED', { phase: 'not-sent' }), true],
     ['a stream that fell behind', own('WP_OVERLOADED'), false],
     ['what says so', own('WP_HTTP_FAILED', { phase: 'not-sent' }), true],
+    ['what says so and is none of ours', Object.assign(new Error('limit'), { status: 503, phase: 'not-sent' }), true],
     ['what says that it was sent', own('WP_HTTP_FAILED', { phase: 'sent' }, fetchFailed('ECONNREFUSED')), false],
     ['a reset', fetchFailed('ECONNRESET'), false],
     ['an answer', failing({ status: 503, cause: failing({ code: 'ECONNREFUSED' }) }), false],

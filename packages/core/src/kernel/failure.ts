@@ -185,7 +185,7 @@ export function wasNotSent(error: unknown): boolean {
 function notSent(error: ForeignError | undefined, mostLinks: number): boolean {
   let each = error;
   for (let left = mostLinks; each && left > 0; left--) {
-    const phase = ownDetails(each)?.phase;
+    const phase = ownDetails(each)?.phase ?? each.phase;
     if (phase !== undefined) return phase === 'not-sent';
     if (isRefusal(each)) return true;
     if (notConnected.has(each.code) || each.syscall === 'connect') return true;

@@ -19,6 +19,7 @@ export interface ForeignError {
   readonly retryable?: unknown;
   readonly isRetryable?: unknown;
   readonly retryAfterMs?: unknown;
+  readonly phase?: unknown;
   readonly error?: unknown;
   readonly errors?: unknown;
   readonly errorDetails?: unknown;

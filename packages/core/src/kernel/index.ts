@@ -12,6 +12,7 @@ export {
   type AttemptLedger,
   type AttemptOutcome,
   type CallContext,
+  claimAttempt,
   createLedger,
   currentContext,
   joinSignals,

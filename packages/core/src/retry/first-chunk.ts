@@ -1,4 +1,12 @@
-import { abortReason, ambientRules, type Clock, checkOptions, type Rules, systemClock } from '../kernel/index.js';
+import {
+  abortReason,
+  ambientRules,
+  badOption,
+  type Clock,
+  checkOptions,
+  type Rules,
+  systemClock,
+} from '../kernel/index.js';
 import type { AttemptCall, Work } from './policy.js';
 
 /** How a stream ended. */
@@ -134,6 +142,8 @@ export function firstChunk<T>(
   options: { readonly clock?: Clock } = {},
 ): Work<BegunStream<T>> {
   checkOptions('firstChunk()', options, rules);
+  if (typeof produce !== 'function')
+    throw badOption('firstChunk()', 'produce', 'a function that gives a stream', produce);
   const { clock = systemClock } = options;
   return async function begun({ attempt, signal: outer }: AttemptCall): Promise<BegunStream<T>> {
     const own = new AbortController();

@@ -5,6 +5,13 @@ import { breaker, bulkhead, type Policy, retry, timeout, wrap } from './index.js
 
 const clock = createFakeClock();
 
+it.each<[unknown[]]>([[[]], [[undefined]], [[retry(), undefined, timeout('1s')]], [[retry(), {}]], [[[retry()]]]])(
+  'wrap refuses %j, of which one is no policy',
+  (policies) => {
+    expect(() => wrap(...(policies as [Policy]))).toThrow(/^wrap\(\): option 'policies\[\d\]' must be a policy/);
+  },
+);
+
 describe('wrap', () => {
   it('puts the first policy around the others', async () => {
     const order: string[] = [];
@@ -53,12 +60,24 @@ describe.each<[string, Policy]>([
     expect(work).not.toHaveBeenCalled();
   });
 
+  it('refuses what is no work, and what is no call', async () => {
+    const work = vi.fn();
+    await expect(policy('work' as never)).rejects.toThrow(/option 'work' must be a function, as in policy/);
+    const { signal } = new AbortController();
+    await expect(policy(work, signal as never)).rejects.toThrow("option 'call' must be an object such as { signal }");
+    await expect(policy(work, { signal: 5 } as never)).rejects.toThrow("option 'signal' must be");
+    expect(work).not.toHaveBeenCalled();
+  });
+
   it('hands its caller’s signal on', async () => {
     const caller = new AbortController();
-    const seen = await policy(({ signal }) => {
-      signal.throwIfAborted();
-      return signal;
-    }, caller);
+    const seen = await policy(
+      ({ signal }) => {
+        signal.throwIfAborted();
+        return signal;
+      },
+      { signal: caller.signal },
+    );
     caller.abort(new Error('closed the tab'));
     expect(seen.reason).toMatchObject({ message: 'closed the tab' });
   });

@@ -496,3 +496,20 @@ describe('options', () => {
     expect(() => retry(options as RetryOptions)).toThrow(`'${name}'`);
   });
 });
+
+it('never waits for longer than it may, what a server asks for and the chance behind it together', async () => {
+  const clock = createFakeClock();
+  const events: AttemptEvent[] = [];
+  const busy = Object.assign(new Error('busy'), { status: 429, headers: { 'retry-after': '29' } });
+  const ask = retry({
+    clock,
+    random: () => 0.999,
+    baseDelay: '10s',
+    maxDelay: '30s',
+    onEvent: (event) => events.push(event),
+  });
+  const outcome = expect(ask(() => Promise.reject(busy))).rejects.toBe(busy);
+  await clock.advance(60_000);
+  await outcome;
+  expect(events.map(({ delayMs }) => delayMs)).toEqual([30_000, 30_000, undefined]);
+});

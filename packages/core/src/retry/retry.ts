@@ -26,7 +26,7 @@ import { budgetRule } from './budget.js';
 import type { AttemptEvent } from './events.js';
 import { judgeBy } from './judge.js';
 import { pause } from './pause.js';
-import type { Policy, PolicyCall, Work } from './policy.js';
+import { notWork, type Policy, type PolicyCall, type Work } from './policy.js';
 import { Asker, type AttemptScope } from './scope.js';
 
 export interface RetryOptions {
@@ -83,9 +83,7 @@ export function retry(options: RetryOptions = {}): Policy {
   checkOptions('retry()', options, retryRules);
   const terms = termsOf(options);
   return function retried<T>(work: Work<T>, call?: PolicyCall): Promise<T> {
-    const asker = new Asker(call);
-    const isNested = asker.context?.running?.isRetried === true;
-    return isNested ? once(work, call, asker, terms) : attempts(work, asker, terms);
+    return attempts(work, call, terms);
   };
 }
 
@@ -126,8 +124,11 @@ async function once<T>(work: Work<T>, call: PolicyCall | undefined, asker: Asker
   return scopeWithin(asker, endsAt).run(work, terms);
 }
 
-async function attempts<T>(work: Work<T>, asker: Asker, terms: Terms): Promise<T> {
+async function attempts<T>(work: Work<T>, call: PolicyCall | undefined, terms: Terms): Promise<T> {
   const { name, clock, keeping } = terms;
+  if (typeof work !== 'function') throw notWork(name, work);
+  const asker = new Asker(call);
+  if (asker.context?.running?.isRetried) return once(work, call, asker, terms);
   const isWatched = terms.isTimed || asker.isBound;
   if (isWatched && asker.hasLeft) throw asker.reason;
   const beganAt = isWatched ? clock.now() : keeping.now();
@@ -178,7 +179,8 @@ function endingOf(error: unknown, tries: Tried, books: Books, terms: Terms): End
   const askedMs = retryAfterMs(error, terms.clock.wall()) ?? 0;
   if (askedMs > terms.maxDelayMs) return { outcome, stop: 'retry-after', error };
   const state = { retries: tried - 1, previousMs };
-  const delayMs = askedMs + backoffMs(terms.jitter, state, terms.baseMs, terms.maxDelayMs, terms.random);
+  const jitteredMs = askedMs + backoffMs(terms.jitter, state, terms.baseMs, terms.maxDelayMs, terms.random);
+  const delayMs = Math.min(jitteredMs, terms.maxDelayMs);
   if (terms.clock.now() + delayMs >= until) return { outcome, stop: askedMs > 0 ? 'retry-after' : 'deadline', error };
   return books.takes('retry', isFree) ? { outcome, delayMs, error } : { outcome, stop: 'budget', error };
 }

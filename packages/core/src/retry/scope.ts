@@ -3,6 +3,8 @@ import {
   type AttemptBudget,
   type AttemptLedger,
   abortReason,
+  ambientRules,
+  badOption,
   type CallContext,
   type Clock,
   currentContext,
@@ -54,7 +56,7 @@ export class Asker implements Source {
       const context = currentContext();
       this.context = context;
       this.outer = context instanceof AttemptScope ? context : undefined;
-      this.#given = call?.signal;
+      this.#given = call && signalIn(call);
     }
   }
 
@@ -124,6 +126,17 @@ export class Asker implements Source {
     if (this.#leaving) leavers.leave(this.#leaving, leaver);
     this.outer?.disown(leaver);
   }
+}
+
+/** @throws WarmpathError `WP_BAD_OPTION`, as for a signal that is given in place of `{ signal }` */
+function signalIn(call: PolicyCall): AbortSignal | undefined {
+  const { signal } = call;
+  const isNone = typeof call !== 'object' || call instanceof AbortSignal;
+  if (isNone) throw badOption('a policy', 'call', 'an object such as { signal }', call);
+  if (signal !== undefined && !ambientRules.signal.allows(signal)) {
+    throw badOption('a policy', 'signal', ambientRules.signal.text, signal);
+  }
+  return signal;
 }
 
 /** How long an attempt has, and what it is called where that is over. */

@@ -10,7 +10,7 @@ import {
   systemClock,
 } from '../kernel/index.js';
 import { scopeWithin } from './attempt.js';
-import type { Policy, PolicyCall, Work } from './policy.js';
+import { notWork, type Policy, type PolicyCall, type Work } from './policy.js';
 import { Asker } from './scope.js';
 
 export interface TimeoutOptions {
@@ -39,12 +39,13 @@ export function timeout(limit: Duration | TimeoutOptions): Policy {
   const { after, name = 'timeout', clock = systemClock } = options;
   const afterMs = durationMs(after);
   const terms = { clock, what: `'${name}'` };
-  return function timed<T>(work: Work<T>, call?: PolicyCall): Promise<T> {
+  return async function timed<T>(work: Work<T>, call?: PolicyCall): Promise<T> {
+    if (typeof work !== 'function') throw notWork(name, work);
     const asker = new Asker(call);
-    if (asker.hasLeft) return Promise.reject(asker.reason);
+    if (asker.hasLeft) throw asker.reason;
     const now = clock.now();
     const endsAt = Math.min(now + afterMs, asker.deadline);
-    if (endsAt <= now) return Promise.reject(deadlineError(terms.what, 0));
+    if (endsAt <= now) throw deadlineError(terms.what, 0);
     return scopeWithin(asker, endsAt).run(work, terms);
   };
 }

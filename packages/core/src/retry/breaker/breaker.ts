@@ -2,7 +2,7 @@ import { type Clock, coarseNow, systemClock, type WarmpathError, wasNotSent } fr
 import { attemptOf } from '../attempt.js';
 import { BegunStream } from '../first-chunk.js';
 import { judgeBy } from '../judge.js';
-import type { PolicyCall, Work } from '../policy.js';
+import { notWork, type PolicyCall, type Work } from '../policy.js';
 import { Asker } from '../scope.js';
 import { Circuit, type CircuitOutcome, noPermit } from './circuit.js';
 import type { BreakerOptions, BreakerOutcome, BreakerPolicy, BreakerSnapshot } from './contract.js';
@@ -64,6 +64,7 @@ class Guard {
   }
 
   async run<T>(work: Work<T>, call: PolicyCall | undefined): Promise<T> {
+    if (typeof work !== 'function') throw notWork(this.#terms.name, work);
     const { circuit } = this;
     const attempt = attemptOf(call); // of one that is over before it begins nothing is learnt
     let begunAt = noPermit;

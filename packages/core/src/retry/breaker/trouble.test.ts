@@ -25,6 +25,7 @@ describe('what a breaker counts', () => {
     ['status 503', status(503), 1],
     ['status 500 that forbids to try again', nonRetryable(status(500)), 1],
     ['status 503 that forbids it, as axios has it', failing(503, { 'x-should-retry': 'false' }), 1],
+    ['status 503 of a limiter before it, which was not sent', Object.assign(status(503), { phase: 'not-sent' }), 0],
     ['status 400 that asks for it', failing(400, { 'x-should-retry': 'true' }), 0],
     ['a refused connection', Object.assign(new Error('x'), { code: 'ECONNREFUSED' }), 1],
     ['a POST that was reset', own('WP_HTTP_FAILED', { phase: 'sent', retryable: false }), 1],

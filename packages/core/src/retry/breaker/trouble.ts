@@ -10,6 +10,7 @@ const troubles: ReadonlySet<WarmpathErrorCode> = new Set<WarmpathErrorCode>(['WP
  */
 export function isTrouble(error: unknown): boolean {
   if (isWarmpathError(error) && troubles.has(error.code)) return true;
+  if (error instanceof Error && 'phase' in error && error.phase === 'not-sent') return false;
   const status = error instanceof Error ? errorStatus(error) : undefined;
   if (status !== undefined && status >= 500) return status !== 501 && status !== 529;
   if (status !== undefined && status !== 408 && status !== 425) return false;

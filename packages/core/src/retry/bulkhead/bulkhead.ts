@@ -1,7 +1,7 @@
 import { isWarmpathError, WarmpathError } from '../../kernel/index.js';
 import { attemptOf } from '../attempt.js';
 import { BegunStream, type StreamEnd } from '../first-chunk.js';
-import type { AttemptCall, PolicyCall, Work } from '../policy.js';
+import { type AttemptCall, notWork, type PolicyCall, type Work } from '../policy.js';
 import { Asker } from '../scope.js';
 import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from './contract.js';
 import type { BulkheadEvent } from './events.js';
@@ -59,6 +59,7 @@ class Places {
   }
 
   async run<T>(work: Work<T>, call: PolicyCall | undefined): Promise<T> {
+    if (typeof work !== 'function') throw notWork(this.#terms.name, work);
     let attempt: AttemptCall;
     if (this.#running < this.#limit.places) {
       attempt = attemptOf(call);
