@@ -8,12 +8,12 @@ import { Agent, type Dispatcher, request } from 'undici';
 import { onTestFinished } from 'vitest';
 import { keyvStore } from '../src/cache/index.js';
 import { redisStoreOver } from '../src/cache/stores/redis/redis-namespaces.js';
+import { decodeEntry, encodeEntry } from '../src/http/response-cache/entry.js';
 import {
   type HttpCacheInterceptor,
   type HttpCacheOptions,
   httpCacheInterceptor,
-} from '../src/http/http-cache-store.js';
-import { decodeEntry, encodeEntry } from '../src/http/http-cache-store-entry.js';
+} from '../src/http/response-cache/index.js';
 import { runInContext, seededRandom, systemClock } from '../src/kernel/index.js';
 import { sqliteStore } from '../src/sqlite/index.js';
 import { memoryStore } from '../src/testing/index.js';

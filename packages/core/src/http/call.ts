@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import {
   type AbortWatch,
@@ -8,8 +9,8 @@ import {
   parseRetryAfter,
   WarmpathError,
 } from '../kernel/index.js';
-import type { HttpResponseHeaders } from './contract.js';
-import { codingsOf, decompressed } from './decompression.js';
+import type { HttpBody, HttpResponseHeaders } from './contract.js';
+import { beginningOf, type Coding, codingsOf } from './decompression.js';
 import { detailsOf, failedError, HttpStatusError, type RequestFacts } from './errors.js';
 import type { HttpPhase } from './events.js';
 import type { Asker, Timed, WireOptions } from './wire.js';
@@ -37,12 +38,19 @@ export type CallOptions = WireOptions | Promise<WireOptions>;
 export interface Asked {
   readonly method: string;
   readonly isRepeatable: boolean;
+  readonly body: HttpBody | undefined;
   readonly signals: readonly AbortSignal[];
   readonly beganAt: number;
   /** Monotonic milliseconds up to which the response, or its head, has to be there. Infinity: never. */
   readonly endsAt: number;
   /** Monotonic milliseconds for the body of a stream. */
   readonly bodyEndsAt: number;
+}
+
+type Upload = Exclude<HttpBody, string | Uint8Array>;
+
+function isUpload(body: HttpBody | undefined): body is Upload {
+  return typeof body === 'object' && !(body instanceof Uint8Array);
 }
 
 const noSignals: readonly AbortSignal[] = [];
@@ -79,7 +87,8 @@ export abstract class Call implements Dispatcher.DispatchHandler, Timed, Leaver,
   }
 
   begin(options: CallOptions): void {
-    const { signals } = this.asked;
+    const { signals, body } = this.asked;
+    if (body instanceof Readable) body.on('error', () => {}); // one that fails before it is read says so when it is
     const isBounded = this.endsAt !== Number.POSITIVE_INFINITY;
     const aborted = signals.find((signal) => signal.aborted);
     if (aborted) this.#fail(abortReason(aborted));
@@ -174,26 +183,40 @@ export abstract class Call implements Dispatcher.DispatchHandler, Timed, Leaver,
     return this.#size;
   }
 
-  /** Lets go of signals and deadline. */
+  /** Lets go of signals, deadline and body. */
   protected finish(): void {
     this.#isOver = true;
+    if (this.asked.body instanceof Readable) this.asked.body.destroy();
     this.host.deadlines.remove(this);
     for (const signal of this.asked.signals) this.host.aborts.leave(signal, this);
   }
 
   /** What was kept, unpacked. A promise only where there is something to unpack. */
-  protected body(maxBytes: number): Buffer | Promise<Buffer> {
+  protected body(unpack: (bytes: Buffer, steps: readonly Coding[]) => Promise<Buffer>): Buffer | Promise<Buffer> {
     const [first] = this.#chunks;
     const bytes = this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks, this.#size);
     this.#chunks = [];
     const steps = this.host.decompress && bytes.length > 0 ? codingsOf(this.headers) : [];
-    return steps.length === 0 ? bytes : decompressed(bytes, steps, maxBytes);
+    return steps.length === 0 ? bytes : unpack(bytes, steps);
   }
 
   #send(options: WireOptions): void {
     if (this.#isOver) return;
     options.asker = this;
+    const { body } = this.asked;
+    // undici's types know only of some that can be iterated.
+    if (isUpload(body)) options.body = this.#uploaded(body) as WireOptions['body'];
     this.host.dispatch(options, this);
+  }
+
+  /** What a caller's own body throws is for the caller to hear, and says nothing of the service. */
+  async *#uploaded(body: Upload): Upload {
+    try {
+      yield* body;
+    } catch (error) {
+      this.stop(error as Error);
+      throw error;
+    }
   }
 
   #fail(error: Error): void {
@@ -208,9 +231,9 @@ export abstract class Call implements Dispatcher.DispatchHandler, Timed, Leaver,
     const failed = (bytes: Buffer): void => {
       this.onFailure(statusError(this.facts, this.status, this.headers, bytes, this.host.clock.wall()));
     };
-    const bytes = this.body(errorBytes);
+    const bytes = this.body((packed, steps) => beginningOf(packed, steps, errorBytes));
     if (Buffer.isBuffer(bytes)) failed(bytes);
-    else bytes.then(failed, () => failed(Buffer.alloc(0)));
+    else bytes.then(failed);
   }
 
   #deadlineError(): WarmpathError {

@@ -1,6 +1,6 @@
 import type { ByteSize, Clock, Duration } from '../kernel/index.js';
 import type { HttpErrorKind, HttpEvent } from './events.js';
-import type { HttpCacheOptions, HttpCacheStats } from './http-cache-store.js';
+import type { HttpCacheOptions, HttpCacheStats } from './response-cache/index.js';
 
 /** Names of any case, with their values. */
 export type HttpHeaders = Readonly<Record<string, string>>;
@@ -12,7 +12,10 @@ export type HttpResponseHeaders = Readonly<Record<string, string | readonly stri
 export type HttpQuery = Readonly<Record<string, QueryValue | readonly QueryValue[] | undefined>>;
 type QueryValue = string | number | boolean;
 
-/** A stream can be sent once only, so a request with one is never sent again. */
+/**
+ * What comes while it is sent can be sent once only, so a request with one is never sent again. What it throws is what the call rejects
+ * with; a Node stream is destroyed when the call is over.
+ */
 export type HttpBody = string | Uint8Array | AsyncIterable<Uint8Array | string>;
 
 /** What a pool passes to `tls.connect`. */
@@ -40,7 +43,7 @@ export interface HttpPoolOptions {
    * that name itself. A function is asked for each request, for tokens that change.
    */
   readonly headers?: HttpHeaders | (() => HttpHeaders | PromiseLike<HttpHeaders>);
-  /** The most sockets to one origin; further requests wait for one. Default 50, where undici has no limit. */
+  /** The most sockets to one origin, of 100 at a time; further requests wait for one. Default 50, where undici has no limit. */
   readonly connections?: number;
   /** How long an idle socket stays open, unless the server says less. Default `'45s'`; keep it below the server's. */
   readonly keepAlive?: Duration;
@@ -108,8 +111,9 @@ export interface HttpStream {
   readonly status: number;
   readonly headers: HttpResponseHeaders;
   /**
-   * To be iterated once. Leaving it early ends the request. Where the body breaks off it throws `WP_HTTP_FAILED` with
-   * `phase: 'responding'`, at the deadline of the call context `WP_DEADLINE`, with an aborted signal its reason: it never ends short.
+   * To be iterated once. Leaving it early ends the request; while nobody reads, it holds its socket. Where the body breaks off it throws
+   * `WP_HTTP_FAILED` with `phase: 'responding'`, at the deadline of the call context `WP_DEADLINE`, with an aborted signal its reason: it
+   * never ends short.
    */
   readonly body: AsyncIterableIterator<Uint8Array>;
 }
@@ -164,7 +168,8 @@ export interface HttpPool {
   /**
    * The standard `fetch`, for SDKs: `new OpenAI({ fetch: pool.fetch })`. Rejects as the standard says: with the reason of the signal, with
    * `WP_DEADLINE` at the deadline of the call context, and with a TypeError `fetch failed`, whose cause is a WarmpathError with
-   * the phase, whose cause is what happened. Statuses are not errors. `WP_CLOSED` after `close`.
+   * the phase, whose cause is what happened. Statuses are not errors. `WP_CLOSED` after `close`. A response is of undici's class
+   * `Response`, so it is no `instanceof` the platform's.
    */
   readonly fetch: PoolFetch;
   stats(): HttpPoolStats;

@@ -8,7 +8,7 @@ export const acceptedEncodings = 'gzip, br';
 
 type Whole = (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Buffer>;
 
-interface Coding {
+export interface Coding {
   readonly whole: Whole;
   readonly stream: () => Transform;
 }
@@ -49,14 +49,26 @@ export async function decompressed(bytes: Buffer, steps: readonly Coding[], maxB
   return result;
 }
 
+/** As much of it as `maxBytes` or what is whole of `bytes` allows. */
+export async function beginningOf(bytes: Buffer, steps: readonly Coding[], maxBytes: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of decompressing([bytes], steps, () => {})) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size >= maxBytes) break;
+  }
+  return Buffer.concat(chunks, Math.min(size, maxBytes));
+}
+
 /**
  * Leaving it early leaves `chunks` early.
- * @param explained what an error is thrown as, whether it is of `chunks` or of zlib
+ * @param onFailure is told of an error, whether it is of `chunks` or of zlib, and throws it as what it is to be; or this ends there
  */
 export async function* decompressing(
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   steps: readonly Coding[],
-  explained: (error: Error) => Error,
+  onFailure: (error: Error) => void,
 ): AsyncGenerator<Uint8Array, undefined> {
   let stream: Readable = Readable.from(chunks);
   // Each failure reaches the last stream, where the reader hears of it.
@@ -64,7 +76,7 @@ export async function* decompressing(
   try {
     yield* stream;
   } catch (error) {
-    throw explained(error as Error);
+    onFailure(error as Error);
   }
   return undefined;
 }

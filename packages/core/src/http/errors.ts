@@ -46,9 +46,9 @@ const whatHappened: Readonly<Record<HttpPhase, string>> = {
   responding: 'broke off in the middle of its answer',
 };
 
-/** `WP_HTTP_FAILED` around what undici or the system says. A certificate is not mended by asking again. */
+/** `WP_HTTP_FAILED` around what undici or the system says. Neither a certificate nor the size of an answer is mended by asking again. */
 export function failedError(facts: RequestFacts, kind: HttpErrorKind, cause: Error, what?: string): WarmpathError {
-  const details = { ...detailsOf(facts), ...(kind === 'tls' ? { retryable: false } : {}), kind };
+  const details = { ...detailsOf(facts), ...(kind === 'tls' || kind === 'tooLarge' ? { retryable: false } : {}), kind };
   const code = codeOf(cause);
   const told = what ?? `${whatHappened[facts.phase]}${code ? ` (${code})` : ''}`;
   return new WarmpathError('WP_HTTP_FAILED', `The service '${facts.service}' ${told}.`, {
@@ -84,6 +84,20 @@ function kindOfOurs(error: WarmpathError): HttpErrorKind {
   return 'aborted';
 }
 
+/** Whether a socket is gone, rather than one stream of HTTP/2, of which a server that is there has spoken. */
+export function isOfSocket(error: Error): boolean {
+  const code = codeOf(error);
+  return kindOf(error) === 'reset' && code !== 'ERR_HTTP2_STREAM_ERROR' && code !== 'UND_ERR_INFO';
+}
+
+const refusedStream = 7;
+
+/** Whether a server of HTTP/2 says that it has not looked at the request: RFC 9113, sections 6.8 and 8.7. */
+export function isUnprocessed(error: Error): boolean {
+  if ((error as { readonly http2ErrorCode?: unknown }).http2ErrorCode === refusedStream) return true;
+  return error.message.startsWith('HTTP/2: "GOAWAY" frame received'); // undici's, for streams above the last that was taken
+}
+
 const kinds: ReadonlyMap<string, HttpErrorKind> = new Map([
   ['ECONNREFUSED', 'refused'],
   ['EHOSTUNREACH', 'refused'],
@@ -92,6 +106,8 @@ const kinds: ReadonlyMap<string, HttpErrorKind> = new Map([
   ['ENOTFOUND', 'dns'],
   ['ETIMEDOUT', 'timeout'],
   ['UND_ERR_CONNECT_TIMEOUT', 'timeout'],
+  ['UND_ERR_HEADERS_TIMEOUT', 'timeout'], // of a proxy
+  ['UND_ERR_HEADERS_OVERFLOW', 'tooLarge'],
   ['ECONNRESET', 'reset'],
   ['EPIPE', 'reset'],
   ['UND_ERR_SOCKET', 'reset'],

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { badOption, isWarmpathError, roundingMs } from '../kernel/index.js';
-import { closedError, codeOf, failedError, kindOf, type RequestFacts } from './errors.js';
+import { closedError, codeOf, failedError, isOfSocket, isUnprocessed, kindOf, type RequestFacts } from './errors.js';
 import type { HttpErrorKind, HttpPhase } from './events.js';
 import type { Waiting } from './gates.js';
 import { announce, type PooledSocket, type Sender } from './sockets.js';
@@ -10,16 +10,13 @@ import type { Timed, Wire, WireOptions } from './wire.js';
 
 type Controller = Dispatcher.DispatchController;
 
-/** RFC 9113 section 8.7: the server has not looked at the stream. */
-const refusedStream = 7;
-
 /**
  * One request on the wire: it is handed to undici, watched for silence, and its callbacks go on to `handler`. Its failures become errors that
- * say how far it came. On a stale socket it is sent once more: when a socket that had served before is gone before the first byte of an answer, and
- * the request may be sent twice and can be, its body being at hand. Its options say `idempotent` for that.
+ * say how far it came. It is sent once more when a server of HTTP/2 has not looked at it, and when a socket that had served before is gone before
+ * the first byte of an answer and it may be sent twice, for which its options say `idempotent`. Its body has to be at hand for that.
  *
- * `onRequestStart` may come more than once, each time with the controller that counts from then on: undici sends again as well what a
- * server of HTTP/2 has refused unread.
+ * `onRequestStart` may come more than once, each time with the controller that counts from then on: undici itself sends again what a
+ * server has not looked at, where it can.
  */
 export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Waiting {
   readonly places: number[] = [-1];
@@ -36,7 +33,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
   #isRunning = false;
   /** Of one that had to wait: it starts when another one ends. */
   #inOwnContext: (<T>(run: () => T) => T) | undefined;
-  #isRedialled = false;
+  #isRepeated = false;
   #hasPlace = false;
   #isOver = false;
   #status = 0;
@@ -66,6 +63,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
 
   onRequestStart(controller: Controller, context: unknown): void {
     this.#releaseSocket();
+    if (this.#phase === 'sent') this.#countRepeat();
     this.#controller = controller;
     this.#isRunning = true;
     this.#wire.running++;
@@ -112,12 +110,15 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
   onResponseError(controller: Controller | null, error: Error): void {
     if (this.#isOver) return; // a proxy's 407 is told as an error, and read on
     const isAborted = controller?.aborted === true && controller.reason === error;
-    if (!isAborted && this.#isGoneStale(error)) {
-      this.#redial();
-      return;
+    const isUnread = !isAborted && this.#phase === 'sent' && isUnprocessed(error);
+    if (!isAborted && !this.#isRepeated && (isUnread || this.#isGoneStale(error))) {
+      if (isAtHand(this.#options.body)) {
+        this.#redial();
+        return;
+      }
+      this.#options.asker?.onBodyGone?.();
     }
-    if (!isAborted && (error as { http2ErrorCode?: unknown }).http2ErrorCode === refusedStream)
-      this.#phase = 'not-sent';
+    if (isUnread) this.#phase = 'not-sent';
     const told = isAborted ? error : this.#explained(controller, error);
     this.#fail(controller, told, isAborted ? abortKind(error) : kindOf(told));
   }
@@ -188,17 +189,18 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
   }
 
   #isGoneStale(error: Error): boolean {
-    if (this.#phase !== 'sent' || !this.#isReuse || this.#isRedialled || kindOf(error) !== 'reset') return false;
-    const { body, idempotent } = this.#options;
-    const isAtHand = body === undefined || body === null || typeof body === 'string' || body instanceof Uint8Array;
-    return isAtHand && idempotent === true;
+    return this.#phase === 'sent' && this.#isReuse && this.#options.idempotent === true && isOfSocket(error);
+  }
+
+  #countRepeat(): void {
+    this.#isRepeated = true;
+    this.#wire.countRedial();
   }
 
   /** Not within undici's own handling of the socket that is gone. */
   #redial(): void {
-    this.#wire.countRedial();
+    this.#countRepeat();
     this.#wire.deadlines.remove(this);
-    this.#isRedialled = true;
     this.#phase = 'not-sent';
     this.#controller = undefined;
     this.#releaseSocket();
@@ -236,6 +238,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Sender, Timed, Wait
     this.#wire.countEnd();
     return true;
   }
+}
+
+function isAtHand(body: unknown): boolean {
+  return body === undefined || body === null || typeof body === 'string' || body instanceof Uint8Array;
 }
 
 /** A caller's own errors are its business: whatever they are, the caller has left. */

@@ -5,10 +5,10 @@ import type { HttpBody, HttpPool, HttpPoolOptions, HttpPoolStats, HttpRequestIni
 import { acceptedEncodings } from './decompression.js';
 import { closedError } from './errors.js';
 import { Exchange } from './exchange.js';
-import { type HttpCacheInterceptor, httpCacheInterceptor } from './http-cache-store.js';
 import { closeRules, type PoolSettings, poolSettings, requestRules } from './options.js';
 import { createFetch } from './pool-fetch.js';
 import { isRepeatable } from './repeatable.js';
+import { type HttpCacheInterceptor, httpCacheInterceptor } from './response-cache/index.js';
 import { checkedHeaders, type HeaderRecord, Service, type Target } from './service.js';
 import { callStream } from './stream-call.js';
 import { callWhole } from './whole-call.js';
@@ -119,11 +119,12 @@ function askedOf(request: PreparedRequest, init: HttpRequestInit | undefined, { 
   const timeoutMs = init?.timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(init.timeout);
   const isBounded = outerDeadline !== Number.POSITIVE_INFINITY || timeoutMs !== Number.POSITIVE_INFINITY;
   const beganAt = isBounded ? clock.now() : 0;
-  const { method, isRepeatable } = request;
+  const { method, isRepeatable, body } = request;
   const signals = signalsOf(init?.signal, context?.signal);
   return {
     method,
     isRepeatable,
+    body,
     signals,
     beganAt,
     endsAt: Math.min(outerDeadline, beganAt + timeoutMs),

@@ -1,3 +1,4 @@
+import { constants } from 'node:http2';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { selfSigned } from '../../test/chaos/certificate.js';
 import {
@@ -94,6 +95,17 @@ describe('an HTTP pool over HTTP/2', () => {
     expect(wasNotSent(error)).toBe(true);
   });
 
+  it.each(['GET', 'POST'])('sends a %s that is always refused no more than twice', async (method) => {
+    const { server, pool } = await setUp();
+    server.script([h2Answer], refuseStream);
+    await pool.request('/');
+    const init = { method, ...(method === 'POST' && { body: 'question' }) };
+    await failureOf(pool.request('/', init));
+    await failureOf(pool.fetch('/', init));
+    expect(server.counts.requests).toBe(1 + 2 + 2);
+    expect(pool.stats()).toMatchObject({ redialled: 2, sent: 5 });
+  });
+
   it('tells what may have been carried out as sent', async () => {
     const { server, pool } = await setUp();
     server.script([h2Answer, goAwayAmid, failStream]);
@@ -105,6 +117,29 @@ describe('an HTTP pool over HTTP/2', () => {
       });
     }
   });
+
+  it.each(['request', 'fetch', 'stream'] as const)(
+    'cancels a %s that is left, and does not stand still where its body is still on the way',
+    async (way) => {
+      const { server, pool } = await setUp();
+      const codes: unknown[] = [];
+      server.script([h2Answer, (stream) => stream.once('close', () => codes.push(stream.rstCode))]);
+      await pool.request('/');
+      const left = async (body: string, isSent: () => boolean): Promise<void> => {
+        const controller = new AbortController();
+        const failed = failureOf(pool[way]('/', { method: 'POST', body, signal: controller.signal }));
+        await until(isSent);
+        controller.abort();
+        expect(await failed).toMatchObject({ name: 'AbortError' });
+      };
+      await left('question', () => server.counts.requests === 2);
+      await until(() => codes.length === 1);
+      expect(codes).toEqual([constants.NGHTTP2_CANCEL]);
+      await left('x'.repeat(5_000_000), () => pool.stats().sent === 3); // where this fails nothing goes on, not even the test
+      expect((await pool.request('/')).text()).toBe('ok');
+      expect(pool.stats()).toMatchObject({ dialled: 1, open: 1 });
+    },
+  );
 
   it('ends one stream at its deadline and leaves the others alone', async () => {
     const clock = createFakeClock();

@@ -15,5 +15,5 @@ export type {
 } from './contract.js';
 export { HttpStatusError } from './errors.js';
 export type { HttpErrorKind, HttpEvent, HttpPhase } from './events.js';
-export type { HttpCacheOptions, HttpCacheStats, ResponseStore } from './http-cache-store.js';
 export { createHttpPool } from './http-pool.js';
+export type { HttpCacheOptions, HttpCacheStats, ResponseStore } from './response-cache/index.js';

@@ -87,6 +87,15 @@ describe('pool.fetch', () => {
     expect(seen.map((each) => each.headers.authorization)).toEqual(['Bearer 1', 'Bearer 2', 'Bearer 3']);
   });
 
+  it.each([undefined, null, 5])('refuses %s from such a function', async (given) => {
+    const { url } = await echo();
+    const told = { code: 'WP_BAD_OPTION', details: { option: 'headers' } };
+    for (const headers of [() => given, async () => given] as never[]) {
+      expect(await failureOf(poolOf({ baseUrl: url, headers }).request('/'))).toMatchObject(told);
+      expect(await failureOf(poolOf({ baseUrl: url, headers }).fetch('/'))).toMatchObject(told);
+    }
+  });
+
   it('rejects with what such a function fails with, and does not wait for it past signal and deadline', async () => {
     const { url, seen } = await echo();
     const lost = new Error('no token');
@@ -143,6 +152,13 @@ describe('pool.fetch', () => {
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('s3cret');
     const ours = await failureOf(pool.request(url, init));
     expect(inspect(ours, { depth: 9, showHidden: true })).not.toContain('s3cret');
+  });
+
+  it('quotes no address when a redirect leads nowhere', async () => {
+    const { url } = await serve((_, res) => void res.writeHead(302, { location: 'http://[s3cret' }).end());
+    const error = await failureOf(poolOf().fetch(`${url}/?key=s3cret`));
+    expect(error).toMatchObject({ name: 'TypeError', message: 'fetch failed', cause: expect.any(Error) });
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('s3cret');
   });
 
   it('rejects with the reason of the signal, whatever it is, and leaves no listener', async () => {

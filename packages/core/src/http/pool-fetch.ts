@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Dispatcher, FormData, Headers, fetch as undiciFetch } from 'undici';
-import { type AbortWatch, currentContext, deadlineError, isWarmpathError, untilAborted } from '../kernel/index.js';
+import { type AbortWatch, currentContext, deadlineError, untilAborted } from '../kernel/index.js';
 import type { Leaver } from './call.js';
 import { signalsOf } from './call.js';
 import type { PoolFetch } from './contract.js';
-import { closedError } from './errors.js';
+import { closedError, codeOf } from './errors.js';
 import { isRepeatable } from './repeatable.js';
 import type { HeaderRecord, Service } from './service.js';
 import type { Asker, Timed, Wire, WireOptions } from './wire.js';
@@ -55,7 +55,7 @@ async function fetched(host: FetchHost, input: string | URL | Request, init?: Re
       return response;
     } catch (error) {
       call.release();
-      if (isAgain || !call.failedStale(error) || !isAtHand(body)) throw error;
+      if (isAgain || !call.mayGoAgain || !isAtHand(body)) throw withoutAddress(error);
       host.wire.countRedial();
     }
   }
@@ -75,6 +75,7 @@ class FetchCall implements Timed, Leaver, Asker {
   #requests = 0;
   #open = 0;
   #isAnswered = false;
+  #isBodyGone = false;
 
   constructor(host: FetchHost, given: Headers, signal: AbortSignal | undefined) {
     const context = currentContext();
@@ -144,12 +145,13 @@ class FetchCall implements Timed, Leaver, Asker {
     for (const each of this.#signals) this.#host.aborts.leave(each, this);
   }
 
-  /** Whether nothing but its body, which undici has used up, kept the exchange from going out again by itself. */
-  failedStale(error: unknown): boolean {
-    const cause = error instanceof Error ? error.cause : undefined;
-    if (this.#requests !== 1 || !isWarmpathError(cause, 'WP_HTTP_FAILED')) return false;
-    const { phase, reused, kind, retryable } = cause.details;
-    return phase === 'sent' && kind === 'reset' && reused === true && retryable === true;
+  /** undici's `fetch` makes a stream of each body, which is used up when it has been sent. */
+  onBodyGone(): void {
+    this.#isBodyGone = true;
+  }
+
+  get mayGoAgain(): boolean {
+    return this.#isBodyGone && this.#requests === 1;
   }
 
   /** @param told as it is, where the caller gave it */
@@ -225,6 +227,14 @@ function addressOf(service: Service, to: string | URL): string {
   } catch (error) {
     throw new TypeError('The address is not one that can be fetched.', { cause: error });
   }
+}
+
+/** That of a redirect that leads nowhere quotes both addresses. */
+function withoutAddress(error: unknown): unknown {
+  if (!(error instanceof TypeError) || codeOf(error.cause) !== 'ERR_INVALID_URL') return error;
+  return new TypeError('fetch failed', {
+    cause: new Error('The address of a redirect is not one that can be fetched.'),
+  });
 }
 
 /** They quote values of headers as well. */

@@ -43,8 +43,7 @@ export class Service {
   headers(): HeaderRecord | Promise<HeaderRecord> {
     if (typeof this.#headers !== 'function') return this.#headers;
     const given = this.#headers();
-    if (typeof (given as PromiseLike<HttpHeaders>).then !== 'function') return this.#checked(given as HttpHeaders);
-    return Promise.resolve(given).then((late) => this.#checked(late));
+    return isPromiseLike(given) ? Promise.resolve(given).then((late) => this.#checked(late)) : this.#checked(given);
   }
 
   /** @throws WarmpathError `WP_BAD_OPTION`, which does not print the address: it may hold secrets */
@@ -87,16 +86,22 @@ export class Service {
 
 /** @throws WarmpathError `WP_BAD_OPTION` that names the header and never prints its value */
 export function checkedHeaders(where: string, given: HttpHeaders): HeaderRecord {
+  const rule = 'an object of header names and texts';
+  if (typeof given !== 'object' || given === null) throw badOption(where, 'headers', rule, given, true);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue; // JavaScript's callers leave one out so
-    if (!headerName.test(name)) throw badOption(where, 'headers', 'an object of header names and texts', given, true);
+    if (!headerName.test(name)) throw badOption(where, 'headers', rule, given, true);
     if (typeof value !== 'string' || !headerValue.test(value)) {
       throw badOption(where, `headers.${name.toLowerCase()}`, 'a text that a header may have', value, true);
     }
     headers[name.toLowerCase()] = value;
   }
   return headers;
+}
+
+function isPromiseLike(given: HttpHeaders | PromiseLike<HttpHeaders>): given is PromiseLike<HttpHeaders> {
+  return typeof given?.then === 'function';
 }
 
 function basicAuthorization({ username, password }: URL): string | undefined {

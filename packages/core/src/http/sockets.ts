@@ -1,4 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { ClientHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { buildConnector, DiagnosticsChannel } from 'undici';
 import { type Clock, roundingMs, type Timer } from '../kernel/index.js';
@@ -46,10 +47,37 @@ function onSendHeaders(message: unknown): void {
   const sender = announced;
   announced = undefined;
   entry.owner.onSend(entry, sender);
+  if (!entry.isH2) return;
+  isOpening = true;
+  queueMicrotask(hasOpened);
 }
 
-/** One subscription serves all pools: each one costs every request of the process. */
-const channel = 'undici:client:sendHeaders';
+/** Whether a stream that is created now is a pool's: undici opens it right after the head that it reports. */
+let isOpening = false;
+
+function hasOpened(): void {
+  isOpening = false;
+}
+
+/** RFC 9113 section 7: the stream is no longer needed. */
+const cancel = 8;
+
+/**
+ * undici closes a stream that is given up with NO_ERROR, and destroys it at once. If part of its body has not been sent, Node goes on
+ * sending empty pieces of it without end, and the process stands still (undici 8.12, Node 22.19 and 24.21). CANCEL ends it at once.
+ */
+function onStreamCreated(message: unknown): void {
+  if (!isOpening) return;
+  const { stream } = message as { readonly stream: ClientHttp2Stream };
+  const { close } = stream;
+  stream.close = (code = cancel, callback) => close.call(stream, code, callback);
+}
+
+/** One subscription of each serves all pools: each one costs every request of the process. */
+const channels = [
+  ['undici:client:sendHeaders', onSendHeaders],
+  ['http2.client.stream.created', onStreamCreated],
+] as const;
 let listening = 0;
 
 /** How long a socket above the limit of idle ones is kept, so that waves of requests do not dial anew for each. */
@@ -73,7 +101,7 @@ export class Sockets {
   constructor(clock: Clock, maxIdle: number) {
     this.#clock = clock;
     this.#maxIdle = maxIdle;
-    if (listening++ === 0) subscribe(channel, onSendHeaders);
+    if (listening++ === 0) for (const [channel, listener] of channels) subscribe(channel, listener);
   }
 
   get open(): number {
@@ -123,7 +151,7 @@ export class Sockets {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#sweep?.cancel();
-    if (--listening === 0) unsubscribe(channel, onSendHeaders);
+    if (--listening === 0) for (const [channel, listener] of channels) unsubscribe(channel, listener);
   }
 
   #add(socket: Socket): void {

@@ -118,6 +118,14 @@ describe('pool.stream', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('takes an empty body for empty, whatever its headers say of how it is packed', async () => {
+    const { url } = await serve((req, res) => void res.writeHead(Number(req.url?.slice(1)), packing).end());
+    const packing = { 'content-encoding': 'gzip' };
+    for (const path of ['/200', '/204', '/304']) {
+      expect(await read((await poolOf({ baseUrl: url }).stream(path)).body)).toBe('');
+    }
+  });
+
   it('unpacks as it goes, tells of damage, and lets go of what is left early', async () => {
     let hung: ServerResponse | undefined;
     const { url } = await serve((req, res) => {

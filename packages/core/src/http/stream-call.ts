@@ -48,9 +48,10 @@ class StreamCall extends Call {
     const steps = this.host.decompress && this.asked.method !== 'HEAD' ? codingsOf(this.headers) : [];
     if (steps.length === 0) return body;
     const facts = this.facts;
-    const unpacked = decompressing(body, steps, (error) =>
-      error === body.failure ? error : unpackingError(facts, error),
-    );
+    const unpacked = decompressing(body, steps, (error) => {
+      if (error === body.failure) throw error;
+      if (!body.isEmpty) throw unpackingError(facts, error); // a 204 or a 304 may have the header and no body
+    });
     return {
       next: () => unpacked.next(),
       async return() {
@@ -80,6 +81,8 @@ const done: IteratorResult<Uint8Array> = Object.freeze({ done: true, value: unde
 class Body implements AsyncIterableIterator<Uint8Array> {
   /** What it was ended with. */
   failure: Error | undefined;
+  /** Whether nothing has ever come. */
+  isEmpty = true;
   readonly #call: StreamCall;
   readonly #chunks: Buffer[] = [];
   readonly #waiters: Waiter[] = [];
@@ -92,6 +95,7 @@ class Body implements AsyncIterableIterator<Uint8Array> {
 
   /** Returns how much waits to be read. */
   push(chunk: Buffer): number {
+    this.isEmpty = false;
     const waiter = this.#waiters.shift();
     if (waiter) waiter.resolve({ done: false, value: chunk });
     else {

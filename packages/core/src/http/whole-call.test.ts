@@ -97,6 +97,19 @@ describe('pool.request', () => {
     expect(pool.stats().errors).toMatchObject({ status5xx: 1, aborted: 0 });
   });
 
+  it.each([
+    ['is more than is kept', gzipSync('x'.repeat(200_000)), 'x'.repeat(65_536)],
+    [
+      'is cut',
+      gzipSync('ordinary words, and some more of them').subarray(0, -8),
+      'ordinary words, and some more of them',
+    ],
+    ['is damaged', Buffer.from('not gzip'), ''],
+  ])('keeps the beginning of a packed error that %s', async (_, packed, body) => {
+    const { url } = await serve((_, res) => void res.writeHead(500, { 'content-encoding': 'gzip' }).end(packed));
+    expect(((await failureOf(poolOf().request(url))) as HttpStatusError).body).toBe(body);
+  });
+
   it('tells the status of an error whose body breaks off', async () => {
     const url = await serveBytes((socket) => socket.end('HTTP/1.1 503 x\r\ncontent-length: 99\r\n\r\nhalf'));
     expect(await failureOf(poolOf().request(url))).toMatchObject({ status: 503, body: 'half' });

@@ -1,5 +1,6 @@
 import { type Asked, Call, type CallHost, type CallOptions, unpackingError } from './call.js';
 import type { HttpResponse, HttpResponseHeaders } from './contract.js';
+import { decompressed } from './decompression.js';
 import { codeOf, failedError, type RequestFacts, tooLargeError } from './errors.js';
 
 /** A call that ends with the whole response in memory. */
@@ -24,7 +25,7 @@ class WholeCall extends Call {
 
   protected onEnd(): void {
     this.finish();
-    const bytes = this.body(this.host.maxResponseBytes);
+    const bytes = this.body((packed, steps) => decompressed(packed, steps, this.host.maxResponseBytes));
     if (Buffer.isBuffer(bytes)) this.#answer(bytes);
     else
       bytes.then(

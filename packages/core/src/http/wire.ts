@@ -15,6 +15,8 @@ export interface Timed extends Due {
 export interface Asker {
   /** Set while the request waits for a place: takes it back. */
   onLeave: ((reason: Error) => void) | undefined;
+  /** The request might go once more, free of charge, if only its body were at hand. */
+  onBodyGone?(): void;
 }
 
 /** What the pool itself says of a request. */

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { fetch } from 'undici';
 import { describe, expect, it } from 'vitest';
-import { altered, bodies, counting, older, type Store, start, stores } from '../../test/http-cache-set-up.js';
-import { memoryStore } from '../testing/index.js';
-import { httpCacheInterceptor } from './http-cache-store.js';
+import { altered, bodies, counting, older, type Store, start, stores } from '../../../test/http-cache-set-up.js';
+import { memoryStore } from '../../testing/index.js';
+import { httpCacheInterceptor } from './interceptor.js';
 
 describe.each(Object.entries(stores))('responses kept in %s', (_name, makeStore) => {
   it('are served without asking while they are fresh, also by another process', async () => {
@@ -35,6 +35,12 @@ describe.each(Object.entries(stores))('responses kept in %s', (_name, makeStore)
       ...['answer 1', 'answer 2', 'answer 3'],
       ...['answer 1', 'answer 2', 'answer 3'],
     ]);
+  });
+
+  it('are no answer to whoever asks another host at the same address', async () => {
+    const gateway = await start(makeStore(), counting({ 'cache-control': 'max-age=60' }));
+    const other = { headers: { host: 'other.example' } };
+    expect(await bodies(gateway, other, {}, other, {})).toEqual(['answer 1', 'answer 2', 'answer 3', 'answer 2']);
   });
 
   it('are forgotten for everybody after an unsafe request that went well', async () => {

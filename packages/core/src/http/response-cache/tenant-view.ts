@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Writable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { digestText } from '../kernel/index.js';
-import type { StoredResponse } from './http-cache-store-calls.js';
+import { digestText } from '../../kernel/index.js';
 import {
   decodeEntry,
   encodeEntry,
@@ -13,9 +12,10 @@ import {
   type ResponseCache,
   type ResponseHead,
   type Variants,
-} from './http-cache-store-entry.js';
-import { RefreshedResponse } from './http-cache-store-refresh.js';
-import type { Shelf } from './http-cache-store-shelf.js';
+} from './entry.js';
+import { RefreshedResponse } from './refreshed-response.js';
+import type { Shelf } from './shelf.js';
+import type { StoredResponse } from './store-calls.js';
 
 /** What the store had when a request began. */
 interface Seen {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { altered, bodies, counting, older, start } from '../../test/http-cache-set-up.js';
-import { systemClock } from '../kernel/index.js';
-import { chaosStore, memoryStore } from '../testing/index.js';
+import { altered, bodies, counting, older, start } from '../../../test/http-cache-set-up.js';
+import { systemClock } from '../../kernel/index.js';
+import { chaosStore, memoryStore } from '../../testing/index.js';
 
 describe('a store in trouble', () => {
   const fresh = { 'cache-control': 'max-age=60' };

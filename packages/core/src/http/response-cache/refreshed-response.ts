@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import type { KeptResponse } from './http-cache-store-entry.js';
+import type { KeptResponse } from './entry.js';
 
 type Headers = Record<string, string | string[] | undefined>;
 

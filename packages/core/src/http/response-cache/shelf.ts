@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../kernel/index.js';
-import type { ResponseStoreCalls, StoredResponse } from './http-cache-store-calls.js';
+import type { Clock } from '../../kernel/index.js';
+import type { ResponseStoreCalls, StoredResponse } from './store-calls.js';
 
 const namespace = 'http-responses';
 

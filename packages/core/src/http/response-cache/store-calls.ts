@@ -1,4 +1,4 @@
-import { Breaker, type Clock } from '../kernel/index.js';
+import { Breaker, type Clock } from '../../kernel/index.js';
 
 /** What a store has to be able to do: the stores of `@warmpath/core/cache` can, and more. */
 export interface ResponseStore {

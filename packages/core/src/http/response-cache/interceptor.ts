@@ -11,12 +11,10 @@ import {
   type Rules,
   rule,
   systemClock,
-} from '../kernel/index.js';
-import { type ResponseStore, ResponseStoreCalls } from './http-cache-store-calls.js';
-import { Shelf } from './http-cache-store-shelf.js';
-import { TenantView } from './http-cache-store-view.js';
-
-export type { ResponseStore } from './http-cache-store-calls.js';
+} from '../../kernel/index.js';
+import { Shelf } from './shelf.js';
+import { type ResponseStore, ResponseStoreCalls } from './store-calls.js';
+import { TenantView } from './tenant-view.js';
 
 export interface HttpCacheOptions {
   /** Any store of `@warmpath/core/cache`, `/sqlite` or `/redis`. What caches keep in it is apart from what is kept here. */
@@ -70,6 +68,7 @@ export function httpCacheInterceptor(options: HttpCacheOptions): HttpCacheInterc
   const shelf = new Shelf(calls, byteSizeOf(maxBytes), clock);
   const intercept = (dispatch: Dispatcher.Dispatch): Dispatcher.Dispatch =>
     function dispatchCached(opts, handler) {
+      if (hasOwnHost(opts.headers)) return dispatch(opts, handler);
       const view = new TenantView(shelf, currentContext()?.tenant);
       const cached = interceptors.cache({ store: view });
       return cached((asked, inner) => dispatch(asked, view.refreshing(asked, inner)))(opts, handler);
@@ -78,4 +77,9 @@ export function httpCacheInterceptor(options: HttpCacheOptions): HttpCacheInterc
     stats: () => ({ ...shelf.counts, storeFailed: calls.failed }),
     settled: () => calls.settled(),
   });
+}
+
+/** What is asked for is then another host's (RFC 9110 §7.1), which undici's keys do not say. */
+function hasOwnHost(headers: Dispatcher.DispatchOptions['headers']): boolean {
+  return typeof headers === 'object' && headers !== null && Object.hasOwn(headers, 'host');
 }
