@@ -85,7 +85,7 @@ export async function start(store: Store, route: Route, options: Partial<HttpCac
 
 function gatewayTo(url: string, asked: IncomingMessage[], options: HttpCacheOptions): Gateway {
   const agent = new Agent();
-  const cache = httpCacheInterceptor(options);
+  const cache = httpCacheInterceptor(options, 'the cache under test');
   const dispatcher = agent.compose(cache);
   onTestFinished(() => agent.destroy());
   return {

@@ -274,6 +274,11 @@ describe('the options of an HTTP pool', () => {
     [{ baseUrl: 'ftp://host' }, "option 'baseUrl' must be an http:// or https:// address"],
     [{ baseUrl: 'https://host/v1?key=s3cret' }, "option 'baseUrl' must be an address without query and fragment"],
     [{ headers: { 'x-key': 's3cret' } }, "option 'headers' must be given together with 'baseUrl'"],
+    [
+      { headers: new Headers({ 'x-key': 's3cret' }) as never, baseUrl: 'http://a' },
+      'of a Headers, Object.fromEntries(headers)',
+    ],
+    [{ cache: {} as never }, "createHttpPool() cache: option 'store' must be a cache store"],
     [{ baseUrl: 'http://h', headers: { 'x-key': 's3cret\n' } }, "option 'headers.x-key' must be a text"],
     [{ tls: { cert: 's3cret', rejectUnauthorised: false } }, "there is no option 'rejectUnauthorised'"],
     [{ tls: { key: 5 } }, "option 'key' must be PEM as a text or bytes"],

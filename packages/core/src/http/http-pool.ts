@@ -1,5 +1,13 @@
 import type { Dispatcher } from 'undici';
-import { AbortWatch, abortReason, badOption, checkOptions, currentContext, durationMs } from '../kernel/index.js';
+import {
+  AbortWatch,
+  abortReason,
+  badOption,
+  checkOptions,
+  currentContext,
+  durationMs,
+  wholeDeadlineOf,
+} from '../kernel/index.js';
 import { type Asked, type CallHost, type CallOptions, type Leaver, signalsOf } from './call.js';
 import type { HttpBody, HttpPool, HttpPoolOptions, HttpPoolStats, HttpRequestInit } from './contract.js';
 import { acceptedEncodings } from './decompression.js';
@@ -24,7 +32,8 @@ export function createHttpPool(options?: HttpPoolOptions): HttpPool {
   const wire = new Wire(settings);
   const service = new Service(settings);
   const exchange: Dispatcher.Dispatch = (request, handler) => new Exchange(wire, request, handler).begin();
-  const cache = settings.cache && httpCacheInterceptor({ ...settings.cache, clock: settings.clock });
+  const cache =
+    settings.cache && httpCacheInterceptor({ ...settings.cache, clock: settings.clock }, 'createHttpPool() cache');
   const dispatch = cache ? cache(exchange) : exchange;
   const aborts = new AbortWatch<Leaver>((members, signal) => {
     const reason = abortReason(signal);
@@ -128,7 +137,7 @@ function askedOf(request: PreparedRequest, init: HttpRequestInit | undefined, { 
     signals,
     beganAt,
     endsAt: Math.min(outerDeadline, beganAt + timeoutMs),
-    bodyEndsAt: outerDeadline,
+    bodyEndsAt: wholeDeadlineOf(context),
   };
 }
 

@@ -16,6 +16,19 @@ import type { HttpEvent } from './events.js';
 
 const headers: Rule = { ...rule.object, text: 'an object of header names and texts', secret: true };
 
+const queryValue = rule.either(rule.oneOf(true, false), {
+  text: 'a text or a number',
+  allows: (value) => value === undefined || typeof value === 'string' || typeof value === 'number',
+});
+const queryValues: Rule = {
+  text: 'an object of texts, numbers and booleans, or lists of them (of a URLSearchParams, Object.fromEntries(params))',
+  allows: (query) =>
+    rule.object.allows(query) &&
+    !(Symbol.iterator in Object(query)) && // they have no properties, so nothing would be sent
+    Object.values(Object(query)).every((value) => [value].flat().every((each) => queryValue.allows(each))),
+  secret: true,
+};
+
 const poolRules: Rules<HttpPoolOptions> = {
   name: rule.text,
   baseUrl: rule.url,
@@ -58,10 +71,14 @@ export const requestRules: Rules<HttpRequestInit> = {
     text: 'a method such as GET',
     allows: (value) => typeof value === 'string' && /^[!#$%&'*+.^_`|~\w-]+$/.test(value),
   },
-  query: { ...rule.object, secret: true },
+  query: queryValues,
   headers,
   body: { text: 'a string, bytes or an AsyncIterable of them', allows: isBody, secret: true },
-  json: { ...rule.anything, secret: true },
+  json: {
+    text: 'something that JSON has',
+    allows: (value) => typeof value !== 'function' && typeof value !== 'symbol',
+    secret: true,
+  },
   signal: ambientRules.signal,
   timeout: rule.positiveDuration,
   idempotent: rule.boolean,

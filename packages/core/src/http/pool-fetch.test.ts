@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { failureOf, poolOf, serve, until } from '../../test/http-set-up.js';
-import { runInContext } from '../kernel/index.js';
+import { runInContext, runWithin } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
 
 type Seen = { method: string; url: string; headers: Record<string, string>; body: string };
@@ -26,6 +26,28 @@ async function echo(): Promise<{ readonly url: string; readonly seen: Seen[] }> 
 }
 
 describe('pool.fetch', () => {
+  it('has the time of one attempt for its head, and that of the whole call for its body', async () => {
+    const { url } = await serve((_, res) => void res.write('one'));
+    const clock = createFakeClock();
+    const now = clock.now();
+    const bodyOf = async (wholeDeadline: number) => {
+      const attempt = { attributes: {}, deadline: clock.now() + 1_000, wholeDeadline };
+      const response = await runWithin(attempt, () => poolOf({ clock, bodyTimeout: 0 }).fetch(url));
+      const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+      await reader.read();
+      return reader;
+    };
+    const [bounded, endless] = [await bodyOf(now + 9_000), await bodyOf(Number.POSITIVE_INFINITY)];
+    let isOpen = true;
+    void bounded.closed.catch(() => (isOpen = false));
+    await clock.advance(8_999);
+    expect(isOpen).toBe(true);
+    await clock.advance(1);
+    expect(await failureOf(bounded.read())).toMatchObject({ code: 'WP_DEADLINE' });
+    expect(clock.pending).toBe(0);
+    await endless.cancel();
+  });
+
   it('takes an address, a path, a URL and a Request, with what init adds', async () => {
     const { url, seen } = await echo();
     const pool = poolOf({ baseUrl: `${url}/v1` });

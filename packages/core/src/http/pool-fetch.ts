@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Dispatcher, FormData, Headers, fetch as undiciFetch } from 'undici';
-import { type AbortWatch, currentContext, deadlineError, untilAborted } from '../kernel/index.js';
+import { type AbortWatch, currentContext, deadlineError, untilAborted, wholeDeadlineOf } from '../kernel/index.js';
 import type { Leaver } from './call.js';
 import { signalsOf } from './call.js';
 import type { PoolFetch } from './contract.js';
@@ -64,13 +64,14 @@ async function fetched(host: FetchHost, input: string | URL | Request, init?: Re
 /** One `fetch`, whose redirects are requests of their own. */
 class FetchCall implements Timed, Leaver, Asker {
   readonly places: number[] = [-1];
-  readonly endsAt: number;
+  endsAt: number;
   onLeave: ((reason: Error) => void) | undefined;
   readonly #host: FetchHost;
   #own: HeaderRecord | undefined;
   readonly #given: Headers;
   readonly #signals: readonly AbortSignal[];
   readonly #beganAt: number;
+  readonly #bodyEndsAt: number;
   readonly #abort: AbortController | undefined;
   #requests = 0;
   #open = 0;
@@ -83,6 +84,7 @@ class FetchCall implements Timed, Leaver, Asker {
     this.#given = given;
     this.#signals = signalsOf(signal, context?.signal);
     this.endsAt = context?.deadline ?? Number.POSITIVE_INFINITY;
+    this.#bodyEndsAt = wholeDeadlineOf(context);
     this.#beganAt = host.wire.clock.now();
     const isBounded = this.endsAt !== Number.POSITIVE_INFINITY;
     if (this.#signals.length === 0 && !isBounded) return;
@@ -132,6 +134,12 @@ class FetchCall implements Timed, Leaver, Asker {
   answered(): void {
     this.#isAnswered = true;
     if (this.#open === 0) this.release();
+    else if (this.#bodyEndsAt !== this.endsAt) {
+      const { deadlines } = this.#host.wire;
+      deadlines.remove(this);
+      this.endsAt = this.#bodyEndsAt;
+      if (this.endsAt !== Number.POSITIVE_INFINITY) deadlines.add(this);
+    }
   }
 
   closeOne(): void {

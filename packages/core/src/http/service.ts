@@ -86,8 +86,9 @@ export class Service {
 
 /** @throws WarmpathError `WP_BAD_OPTION` that names the header and never prints its value */
 export function checkedHeaders(where: string, given: HttpHeaders): HeaderRecord {
-  const rule = 'an object of header names and texts';
-  if (typeof given !== 'object' || given === null) throw badOption(where, 'headers', rule, given, true);
+  const rule = 'an object of header names and texts (of a Headers, Object.fromEntries(headers))';
+  if (typeof given !== 'object' || given === null || Symbol.iterator in given)
+    throw badOption(where, 'headers', rule, given, true);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined) continue; // JavaScript's callers leave one out so

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { createGzip, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { failureOf, poolOf, serve, serveBytes, until } from '../../test/http-set-up.js';
-import { runInContext } from '../kernel/index.js';
+import { runInContext, runWithin } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
 
 /** A server whose responses the test writes by hand. */
@@ -44,6 +44,20 @@ describe('pool.stream', () => {
     await until(() => responses[0]?.destroyed === true && pool.stats().open === 0);
     expect(await body.next()).toEqual({ done: true, value: undefined });
     expect(pool.stats()).toMatchObject({ inFlight: 0, errors: { aborted: 1 } });
+  });
+
+  it('has the time of one attempt for its head, and that of the whole call for its body', async () => {
+    const { url, responses } = await writing();
+    const clock = createFakeClock();
+    const now = clock.now();
+    const attempt = { attributes: {}, deadline: now + 1_000, wholeDeadline: now + 9_000 };
+    const { body } = await runWithin(attempt, () => poolOf({ clock }).stream(url));
+    await body.next();
+    await clock.advance(8_999);
+    responses[0]?.write('two');
+    expect(String(Buffer.from((await body.next()).value))).toBe('two');
+    await clock.advance(1);
+    expect(await failureOf(body.next())).toMatchObject({ code: 'WP_DEADLINE' });
   });
 
   it('rejects with the status', async () => {

@@ -164,6 +164,10 @@ describe('pool.request', () => {
     [{ headers: { 'transfer-encoding': 's3cret' } }, 'invalid transfer-encoding header'],
     [{ body: 'a', json: 's3cret' }, "option 'json' must be given in place of 'body'"],
     [{ timeOut: 5 }, "there is no option 'timeOut'"],
+    [{ headers: new Headers({ 'x-key': 's3cret' }) }, 'of a Headers, Object.fromEntries(headers)'],
+    [{ query: new URLSearchParams({ key: 's3cret' }) }, "option 'query' must be an object of texts"],
+    [{ query: { deep: { key: 's3cret' } } }, "option 'query' must be an object of texts"],
+    [{ json: () => 's3cret' }, "option 'json' must be something that JSON has"],
   ])('refuses %j', async (init, message) => {
     const error = await failureOf(poolOf().request('http://127.0.0.1:9', init as never));
     expect(error).toMatchObject({ code: 'WP_BAD_OPTION', message: expect.stringContaining(message) });

@@ -54,6 +54,8 @@ export interface CallContext {
   readonly signal?: AbortSignal | undefined;
   /** The instant on the clock's monotonic scale, in milliseconds, after which the answer is worth nothing. */
   readonly deadline?: number | undefined;
+  /** Of the whole call, where `deadline` is that of one attempt: what is read after the attempt may take so long. Infinity for none. */
+  readonly wholeDeadline?: number | undefined;
   /** Of the logical call under way; opened by the outermost layer that tries again. */
   readonly ledger?: AttemptLedger | undefined;
   readonly running?: RunningAttempt | undefined;
@@ -81,6 +83,7 @@ export function runInContext<T>(context: Partial<CallContext>, work: () => T): T
     tenant: context.tenant ?? outer?.tenant,
     signal: joinSignals(outer?.signal, context.signal),
     deadline: earlier(outer?.deadline, context.deadline),
+    wholeDeadline: outer?.wholeDeadline === undefined ? undefined : earlier(outer.wholeDeadline, context.deadline),
     ledger: context.ledger ?? outer?.ledger,
     running: context.running ?? outer?.running,
     budget: context.budget ?? outer?.budget,
@@ -150,6 +153,11 @@ class SharedContext implements CallContext {
 }
 
 const noAttributes: CallContext['attributes'] = Object.freeze({});
+
+/** Until when a call may go on that outlives the attempt in which it began, as a body does: Infinity for ever. */
+export function wholeDeadlineOf(context: CallContext | undefined): number {
+  return context?.wholeDeadline ?? context?.deadline ?? Number.POSITIVE_INFINITY;
+}
 
 /** Says that nothing is sent for the attempt that is running, or that it is counted elsewhere: whoever makes it does not count it. */
 export function claimAttempt(): void {

@@ -22,6 +22,7 @@ export {
   runOutside,
   runShared,
   runWithin,
+  wholeDeadlineOf,
 } from './context.js';
 export { type Duration, durationMs, parseDuration } from './duration.js';
 export { type ErrorDetails, errorCodes, isWarmpathError, WarmpathError, type WarmpathErrorCode } from './errors.js';

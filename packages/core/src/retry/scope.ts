@@ -12,6 +12,7 @@ import {
   joinSignals,
   type RunningAttempt,
   runWithin,
+  wholeDeadlineOf,
 } from '../kernel/index.js';
 import { type Alarm, alarmsOf } from './alarms.js';
 import { leaveUnread } from './first-chunk.js';
@@ -186,6 +187,10 @@ export class AttemptScope implements CallContext, AttemptCall, Leaver {
 
   get budget(): AttemptBudget | undefined {
     return this.#source.budget;
+  }
+
+  get wholeDeadline(): number {
+    return wholeDeadlineOf(this.asker.context);
   }
 
   get tenant(): string | undefined {

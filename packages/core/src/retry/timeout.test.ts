@@ -1,10 +1,22 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
-import { currentContext, runInContext, runOutside } from '../kernel/index.js';
+import { currentContext, runInContext, runOutside, wholeDeadlineOf } from '../kernel/index.js';
 import { createFakeClock } from '../testing/index.js';
 import { type AttemptCall, retry, timeout, wrap } from './index.js';
 
 const forever = () => new Promise<never>(() => {});
+
+it('says until when the whole call may last, beside until when the attempt may', async () => {
+  const clock = createFakeClock();
+  const now = clock.now();
+  const seen = wrap(retry({ clock, timeout: '3s' }), timeout({ after: '1s', clock }));
+  const look = () => seen(() => [currentContext()?.deadline, wholeDeadlineOf(currentContext())]);
+  expect(await look()).toEqual([now + 1_000, Number.POSITIVE_INFINITY]);
+  expect(await runInContext({ deadline: now + 9_000 }, look)).toEqual([now + 1_000, now + 9_000]);
+  expect(await runInContext({ deadline: now + 500 }, look)).toEqual([now + 500, now + 500]);
+  const inside = () => seen(() => runInContext({ deadline: now + 2_000 }, () => wholeDeadlineOf(currentContext())));
+  expect(await inside()).toBe(now + 2_000);
+});
 
 describe('timeout', () => {
   it('gives the value of what ends in time, also of what is no promise, and leaves no timer', async () => {

@@ -203,5 +203,5 @@ describe('what is not kept', () => {
 });
 
 it('refuses what is no store', () => {
-  expect(() => httpCacheInterceptor({ store: new Map() as never })).toThrow(/option 'store'/);
+  expect(() => httpCacheInterceptor({ store: new Map() as never }, 'test')).toThrow(/test: option 'store'/);
 });

@@ -27,7 +27,7 @@ export interface HttpCacheOptions {
 }
 
 const httpCacheRules: Rules<HttpCacheOptions> = {
-  store: rule.withMethods('a cache store', 'getMany', 'setMany', 'invalidate'),
+  store: rule.required(rule.withMethods('a cache store', 'getMany', 'setMany', 'invalidate')),
   maxBytes: rule.byteSize,
   storeTimeout: rule.positiveDuration,
   clock: ambientRules.clock,
@@ -59,10 +59,11 @@ export interface HttpCacheInterceptor extends Dispatcher.DispatcherComposeInterc
  * tenant of the CallContext has its own: one never sees another's. A store that is slow, fails or gives back broken bytes is a
  * miss and never an error; URLs that it could not forget are not taken from it by this process until it has.
  * Costs a digest and a call to the store for each GET, two where the response varies.
+ * @param where whose options they are, in errors
  * @throws WarmpathError `WP_BAD_OPTION`
  */
-export function httpCacheInterceptor(options: HttpCacheOptions): HttpCacheInterceptor {
-  checkOptions('httpCacheInterceptor()', options, httpCacheRules);
+export function httpCacheInterceptor(options: HttpCacheOptions, where: string): HttpCacheInterceptor {
+  checkOptions(where, options, httpCacheRules);
   const { store, maxBytes = '5MB', storeTimeout = '50ms', clock = systemClock } = options;
   const calls = new ResponseStoreCalls(store, durationMs(storeTimeout), clock);
   const shelf = new Shelf(calls, byteSizeOf(maxBytes), clock);
