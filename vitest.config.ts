@@ -16,7 +16,12 @@ export default defineConfig({
     reporters: ['default', './test/summary-reporter.ts'],
     projects: [
       {
-        test: { name: 'unit', include: ['packages/{core,express}/src/**/*.test.ts', 'examples/*/src/**/*.test.ts'] },
+        test: {
+          name: 'unit',
+          include: ['packages/{core,express}/src/**/*.test.ts', 'examples/*/src/**/*.test.ts'],
+          // Files share what their worker has loaded: to load it anew takes as long as most of them. So none may leave anything behind.
+          isolate: false,
+        },
       },
       {
         test: { name: 'nest-12', include: ['packages/nestjs/src/**/*.test.ts'] },
