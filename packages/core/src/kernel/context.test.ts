@@ -169,9 +169,9 @@ describe('runShared', () => {
     };
     runInContext(context, () => {
       runShared(shared, 'globex', undefined, () => {
-        const { tenant, signal, deadline, ledger, attempt, budget, attributes } = inside();
+        const { tenant, signal, deadline, ledger, running, budget, attributes } = inside();
         expect([tenant, signal, attributes]).toEqual(['globex', shared.signal, {}]);
-        expect([deadline, ledger, attempt, budget]).toEqual([undefined, undefined, undefined, undefined]);
+        expect([deadline, ledger, running, budget]).toEqual([undefined, undefined, undefined, undefined]);
       });
       runShared(shared, undefined, undefined, () => expect(inside().tenant).toBeUndefined());
     });
