@@ -177,6 +177,29 @@ const troubles = fc.array(
   { minLength: 1, maxLength: 4 },
 );
 
+/** A store that went away while a follower had more to read was asked again and again in one turn, without end. */
+const storeGoneWithMoreToRead: [Source, Reading[], Mishap[]] = [
+  { silentMs: 0, gapMs: 30, chunks: 40, isFailing: false },
+  [
+    { process: 3, joinMs: 0, pauseMs: 2000, leavesAfter: 1 },
+    { process: 1, joinMs: 9000, pauseMs: 0, leavesAfter: undefined },
+    { process: 2, joinMs: 0, pauseMs: 50, leavesAfter: undefined },
+    { process: 3, joinMs: 9000, pauseMs: 0, leavesAfter: 1 },
+    { process: 2, joinMs: 100, pauseMs: 50, leavesAfter: 1 },
+    { process: 1, joinMs: 10, pauseMs: 2000, leavesAfter: undefined },
+    { process: 1, joinMs: 1000, pauseMs: 0, leavesAfter: 1 },
+    { process: 0, joinMs: 10, pauseMs: 0, leavesAfter: undefined },
+    { process: 3, joinMs: 0, pauseMs: 0, leavesAfter: undefined },
+    { process: 2, joinMs: 0, pauseMs: 0, leavesAfter: undefined },
+    { process: 1, joinMs: 1000, pauseMs: 50, leavesAfter: undefined },
+  ],
+  [
+    { process: 1, atMs: 2000, what: 'hang', forMs: 25000 },
+    { process: 2, atMs: 5, what: 'killed', forMs: 25000 },
+    { process: 2, atMs: 5, what: 'full', forMs: 25000 },
+  ],
+];
+
 async function tell(source: Source, all: readonly Reading[], mishaps: readonly Mishap[]) {
   const story = new Story(source);
   for (const mishap of mishaps) void story.suffer(mishap);
@@ -212,5 +235,5 @@ it('whatever happens to the store, each reader has every chunk once and in order
   const property = fc.asyncProperty(sources, readings, troubles, async (source, all, mishaps) => {
     await tell(source, all, mishaps);
   });
-  return fc.assert(property, { numRuns: 500 });
+  return fc.assert(property, { numRuns: 500, examples: [storeGoneWithMoreToRead] });
 }, 120_000);

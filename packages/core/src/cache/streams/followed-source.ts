@@ -110,9 +110,10 @@ export class FollowedSource implements ChunkSource {
     this.#readAt = clock.now();
     const answer = await calls.read({ key, run, from: this.#position, mostPieces });
     this.#isAway = answer === undefined;
+    // There may be more, but a store that is away is not asked again at once: its breaker answers in the same turn, for ever.
+    this.#isMore = answer !== undefined && answer.pieces.length >= mostPieces;
     if (!answer) return undefined;
     this.#heard(answer.isThere);
-    this.#isMore = answer.pieces.length >= mostPieces;
     const chunks: LoggedChunk[] = [];
     for (const piece of answer.pieces) {
       const content = contentOf(piece, this.#options.pieces);
