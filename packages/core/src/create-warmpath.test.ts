@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type CacheStore, createCache } from './cache/index.js';
+import type { CacheStore } from './cache/index.js';
 import { createAttemptBudget, createWarmpath, type WarmpathEvent, type WarmpathOptions, wrap } from './index.js';
 import type { ChatModel } from './models/index.js';
 import { chaosStore, createFakeClock, memoryLimits, memoryStore } from './testing/index.js';
@@ -415,18 +415,6 @@ describe('policies and services of a runtime', () => {
     const ask = createWarmpath().timeout as (name?: string, after?: string) => unknown;
     expect(() => ask(undefined, '5s')).toThrow("warmpath.timeout(): option 'name' must be");
     expect(() => ask('5s')).toThrow("timeout(): option 'after' must be a duration");
-  });
-
-  it.each([true, false])('count no attempt for what a cache has (heard: %s)', async (isHeard) => {
-    const clock = createFakeClock();
-    const warmpath = createWarmpath({ clock });
-    const cache = isHeard ? warmpath.cache('answers') : createCache({ name: 'answers', clock });
-    const answers = warmpath.fallback('answers');
-    for (let question = 0; question < 100; question++) {
-      const run = () => cache.getOrSet('question', () => 'answer');
-      await answers([{ name: 'cached', run }]);
-    }
-    expect(warmpath.snapshot()).toMatchObject({ attempts: { cached: { sent: 1 } }, budget: { firsts: 1 } });
   });
 
   it('keep one breaker for a backend', () => {

@@ -1,4 +1,4 @@
-import { badOption, claimAttempt, untilAborted } from '../kernel/index.js';
+import { badOption, untilAborted } from '../kernel/index.js';
 import { callerOf, untilLeft } from './caller.js';
 import type {
   Cache,
@@ -72,7 +72,6 @@ class TieredCache implements Cache {
       const entry = this.#tiers.hit(tenant, text);
       if (entry !== undefined && this.#options.earlyRefresh === 0) {
         if (this.#reports.isHeard) this.#reportHit(placeOf(tenant, text), entry);
-        else claimAttempt();
         return Promise.resolve((entry.isShareable ? entry.value : servedValue(entry)) as V);
       }
       return this.#resolve<V>(placeOf(tenant, text), entry, compute, call).then(({ value }) => value);

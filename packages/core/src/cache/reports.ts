@@ -1,4 +1,4 @@
-import { claimAttempt, currentContext } from '../kernel/index.js';
+import { currentContext } from '../kernel/index.js';
 import type { CacheLevel, Staleness } from './contract.js';
 import type { CacheEvent, UnstoredReason } from './events.js';
 import type { Place } from './place.js';
@@ -28,7 +28,6 @@ export class Reports {
     return this.#emit !== undefined;
   }
 
-  /** Of an attempt that a policy outside is making: nothing was sent for it. */
   hit(
     place: Place,
     level: Exclude<CacheLevel, 'computed'>,
@@ -36,7 +35,6 @@ export class Reports {
     savedMs: number,
     stale: false | Staleness,
   ): void {
-    claimAttempt();
     this.#emit?.(new HitEvent(this.#cache, place, level, ageMs, savedMs, stale));
   }
 

@@ -159,12 +159,6 @@ export function wholeDeadlineOf(context: CallContext | undefined): number {
   return context?.wholeDeadline ?? context?.deadline ?? Number.POSITIVE_INFINITY;
 }
 
-/** Says that nothing is sent for the attempt that is running, or that it is counted elsewhere: whoever makes it does not count it. */
-export function claimAttempt(): void {
-  const running = storage.getStore()?.running;
-  if (running) running.claimed = true;
-}
-
 /** Milliseconds until the running call's deadline: Infinity without one, never below 0. */
 export function remainingMs(clock: Clock): number {
   const deadline = currentContext()?.deadline;

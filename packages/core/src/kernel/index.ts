@@ -12,7 +12,6 @@ export {
   type AttemptLedger,
   type AttemptOutcome,
   type CallContext,
-  claimAttempt,
   createLedger,
   currentContext,
   joinSignals,
